@@ -1,0 +1,63 @@
+#!/usr/bin/env node
+// From a bare Node >= 20 and npm to an installed workspace, then one task. No dependencies.
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const { packageManager } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+const pnpmVersion = packageManager.split("@")[1].split("+")[0];
+
+const env = { ...process.env, TURBO_TELEMETRY_DISABLED: "1", DO_NOT_TRACK: "1", COREPACK_ENABLE_STRICT: "0" };
+// node_modules/.bin comes first: Node 24 arrives there as an npm package, so the system's Node may be older.
+const pathKey = Object.keys(env).find((key) => key.toUpperCase() === "PATH") ?? "PATH";
+env[pathKey] = [join(root, "node_modules", ".bin"), env[pathKey]].join(delimiter);
+env.INIT_CWD ??= process.cwd();
+
+const spawn = (command, args, options = {}) =>
+  spawnSync(command, args, { cwd: root, env, stdio: "inherit", shell: process.platform === "win32", ...options });
+
+function must(command, args) {
+  const { status, error } = spawn(command, args);
+  if (error) console.error(`${command}: ${error.message}`);
+  if (status !== 0) process.exit(status ?? 1);
+}
+
+function pnpm(args) {
+  const found = spawn("pnpm", ["--version"], { stdio: "pipe", encoding: "utf8" });
+  const fits = found.status === 0 && found.stdout.trim().split(".")[0] === pnpmVersion.split(".")[0];
+  if (fits) must("pnpm", args);
+  else must("npx", ["--yes", `pnpm@${pnpmVersion}`, ...args]);
+}
+
+/** Installed dependencies are stale when the lockfile is newer than pnpm's own record of the last install. */
+function stale() {
+  const installed = join(root, "node_modules", ".modules.yaml");
+  return !existsSync(installed) || statSync(join(root, "pnpm-lock.yaml")).mtimeMs > statSync(installed).mtimeMs;
+}
+
+const source = ["--conditions=@polyhead/source", "--disable-warning=ExperimentalWarning"];
+const node = (script, ...args) => ["node", [...source, script, ...args]];
+
+/** Every task is a list of commands, run in order; the arguments after the task's name go to the last one. */
+const tasks = {
+  setup: () => [],
+  demo: (args) => [node("examples/nano/demo.ts", ...args)],
+  test: (args) => [["vitest", ["run", ...args]]],
+  conformance: (args) => [node("tooling/conformance/main.ts", ...args)],
+  bench: (args) => [node("tooling/bench/main.ts", ...args)],
+  build: (args) => [["turbo", ["run", "build", ...args]]],
+  typecheck: (args) => [["turbo", ["run", "typecheck", ...args]]],
+  lint: (args) => [node("tooling/structure/main.ts"), ["eslint", [".", ...args]]],
+  check: () => [...tasks.lint([]), ...tasks.build([]), ...tasks.typecheck([]), node("tooling/structure/packages.ts"), ...tasks.test([])],
+};
+
+const [name = "setup", ...args] = process.argv.slice(2);
+if (!Object.hasOwn(tasks, name)) {
+  console.error(`unknown task '${name}'; the tasks are: ${Object.keys(tasks).join(", ")}`);
+  process.exit(2);
+}
+if (stale()) pnpm(["install", "--frozen-lockfile"]);
+for (const [command, commandArgs] of tasks[name](args)) must(command, commandArgs);
