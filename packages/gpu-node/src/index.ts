@@ -1,1 +1,3 @@
-export {};
+export { openNodeAdapter, type GpuPreference, type NodeAdapter, type NodeAdapterOptions } from "./adapter.ts";
+export { openNodeGpu, type NodeGpuOptions } from "./open.ts";
+export { cacheFolder, unpackSwiftShader, type EmbeddedVulkan } from "./swiftshader.ts";

@@ -1,0 +1,15 @@
+import { openGpu, type Gpu, type OpenGpuOptions } from "@polyhead/gpu";
+import { openNodeAdapter, type NodeAdapterOptions } from "./adapter.ts";
+
+export type NodeGpuOptions = NodeAdapterOptions & OpenGpuOptions;
+
+/**
+ * Opens a GPU in Node: the system's, else the embedded software one.
+ *
+ * @throws GpuError `GPU_NO_ADAPTER` when there is neither, and what `openGpu` throws.
+ */
+export async function openNodeGpu(options: NodeGpuOptions = {}): Promise<Gpu> {
+  const { prefer: _prefer, onNotice: _onNotice, ...device } = options;
+  const { adapter } = await openNodeAdapter(options);
+  return openGpu(adapter, device);
+}
