@@ -1,0 +1,83 @@
+import type { ModelDims } from "./dims.ts";
+import type { BoundHook, QkHook, ScoreHook, Site } from "./hooks.ts";
+import type { KernelPlugin } from "./kernel.ts";
+import type { Mask } from "./mask.ts";
+import type { NoConfig, OptionSpecs } from "./options.ts";
+import type { ParamSpecs, Params } from "./params.ts";
+import type { PluginBase } from "./plugin-base.ts";
+import type { Lowering } from "./problem.ts";
+import type { EngineOf, TensorLike } from "./tensor-like.ts";
+
+/** The sizes that kernels and positions depend on. */
+export interface AttentionShape {
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDimQK: number;
+  readonly headDimV: number;
+}
+
+/**
+ * What one layer keeps between calls. Opaque to everybody but the layer that made it: keys after the qk hooks and
+ * values for multi-head attention, the latent for others.
+ */
+export interface KvCache<T extends TensorLike> {
+  /** Rows stored so far; the next row's global position. */
+  readonly length: number;
+  readonly capacity: number;
+  readonly batch: number;
+  /** The storage, by name, for inspection. */
+  readonly tensors: Readonly<Record<string, T>>;
+  /** Forgets rows from `length` on. */
+  truncate(length: number): void;
+  dispose(): void;
+}
+
+/** The kernel chosen by the planner and how it takes each hook; a `Plan` satisfies it. */
+export interface PlannedKernel<T extends TensorLike> {
+  readonly kernel: KernelPlugin<string, T>;
+  readonly how: Readonly<Record<string, Lowering>>;
+}
+
+/** Everything an attention layer is told beside its input and its own parameters. */
+export interface AttentionContext<T extends TensorLike> {
+  /** In the user's order; embed hooks are the architecture's business. */
+  readonly hooks: readonly BoundHook<T, QkHook<T> | ScoreHook>[];
+  readonly mask: Mask;
+  readonly plan: PlannedKernel<T>;
+  /** Global position of row 0 of x; with a cache, its length before this call. */
+  readonly offset: number;
+  /** Positions that the qk hooks see, u32 `[B, T]`, where they differ from `offset + row` (left-padded batches). Masks and score hooks go on counting rows. */
+  readonly positions?: T;
+  /** First allowed key row of each batch row, i32 `[B]`. */
+  readonly starts?: T;
+  /** One past the last allowed key row of each batch row, i32 `[B]`. */
+  readonly lengths?: T;
+  readonly cache?: KvCache<T>;
+  /** Source of keys and values for cross-attention, `[B, Tk, width]`. */
+  readonly memory?: T;
+  /** Default 1/√headDimQK. */
+  readonly scale?: number;
+  /** Drop probability of the attention weights, 0 outside training. */
+  readonly dropout: number;
+}
+
+/** One attention layer. Stateless: parameters, hooks and cache are passed in, so all layers of a model share it. */
+export interface AttentionLayer<T extends TensorLike> {
+  readonly params: ParamSpecs;
+  readonly shape: AttentionShape;
+  /** `[B, T, width] → [B, T, width]`. */
+  apply(x: T, params: Params<T>, context: AttentionContext<T>): T;
+  createCache(engine: EngineOf<T>, options: { readonly batch: number; readonly capacity: number; readonly dtype?: "f32" | "f16" }): KvCache<T>;
+}
+
+export interface AttentionPlugin<
+  N extends string = string,
+  S extends Site = Site,
+  C = NoConfig,
+  T extends TensorLike = TensorLike,
+> extends PluginBase<"attention", N> {
+  /** The sites at which hooks may act on this layer. */
+  readonly sites: readonly S[];
+  readonly options: OptionSpecs<C>;
+  create(config: C, dims: ModelDims): AttentionLayer<T>;
+}

@@ -1,0 +1,18 @@
+import type { ModelDims } from "./dims.ts";
+import type { Hook, Site } from "./hooks.ts";
+import type { NoConfig, OptionSpecs } from "./options.ts";
+import type { PluginBase } from "./plugin-base.ts";
+
+/** A position encoding for one model: hooks, in the order in which they act. Each hook declares its own parameters. */
+export interface PositionLayer {
+  readonly hooks: readonly Hook[];
+}
+
+export interface PositionPlugin<N extends string = string, S extends Site = Site, C = NoConfig>
+  extends PluginBase<"position", N> {
+  /** Every site at which a hook of this plugin may act; the attention layer must expose them all. */
+  readonly sites: readonly S[];
+  readonly options: OptionSpecs<C>;
+  /** `dims.heads` and `dims.headDim` are those of the attention layer. */
+  create(config: C, dims: Required<ModelDims>): PositionLayer;
+}
