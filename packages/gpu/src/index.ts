@@ -1,1 +1,7 @@
-export {};
+export type { GpuCaps, GpuInfo } from "./caps.ts";
+export { GpuError } from "./errors.ts";
+export { Gpu, openGpu, type GpuOptions, type GpuStats, type Workgroups } from "./gpu.ts";
+export { defineKernel, flatGrid, flatIndex, kernelFamily, type BindingSpec, type Feature, type Kernel, type KernelSpec, type ParamType } from "./kernel.ts";
+export { bucketBytes, BufferPool, OFFSET_ALIGNMENT, type BufferSlice, type PoolBuffer } from "./pool.ts";
+export { profileTable, type ProfileRow } from "./profiler.ts";
+export { f32Literal, wgsl, type WgslPart } from "./wgsl.ts";
