@@ -1,7 +1,7 @@
-import { openGpu, type Gpu, type OpenGpuOptions } from "@polyhead/gpu";
+import { openGpu, type Gpu, type GpuOptions } from "@polyhead/gpu";
 import { openNodeAdapter, type NodeAdapterOptions } from "./adapter.ts";
 
-export type NodeGpuOptions = NodeAdapterOptions & OpenGpuOptions;
+export type NodeGpuOptions = NodeAdapterOptions & GpuOptions;
 
 /**
  * Opens a GPU in Node: the system's, else the embedded software one.

@@ -31,7 +31,7 @@ function carrier(): string | undefined {
 }
 
 /**
- * Unpacks SwiftShader and its Vulkan loader (17 MB) into `cache`, once per version.
+ * Unpacks SwiftShader and its Vulkan loader into `cache`, once per version.
  *
  * Safe when many processes start at once: each unpacks into a folder of its own and renames it into place; the first
  * rename wins, and the others use what is there.
