@@ -1,0 +1,203 @@
+import type { Gpu } from "@polyhead/gpu";
+import { showShape, TensorError } from "./errors.ts";
+import { packHalf } from "./half.ts";
+import { fill } from "./kernels/fill.ts";
+import { copyStrided } from "./kernels/strided-copy.ts";
+import { bytesOf, checkShape, contiguousStrides, sameShape, sizeOf, type DType, type Shape } from "./shape.ts";
+import { Storage } from "./storage.ts";
+import { reachable, releaseNode, type TapeNode } from "./tape.ts";
+import { Tensor } from "./tensor.ts";
+
+export interface EngineOptions {
+  /** Seed of every random operator that is given none of its own. */
+  readonly seed?: number;
+}
+
+export interface TensorOptions {
+  readonly dtype?: DType;
+  /** Makes it a leaf that gathers a gradient. */
+  readonly requiresGrad?: boolean;
+}
+
+/** What came to be inside one `scope` call. */
+interface Scope {
+  readonly tensors: Set<Tensor>;
+  readonly nodes: TapeNode[];
+}
+
+/** Tensors of one device: makes them, tracks which scope owns them, and says whether the tape is on. */
+export function createEngine(gpu: Gpu, options: EngineOptions = {}): Engine {
+  return new Engine(gpu, options);
+}
+
+export class Engine {
+  readonly gpu: Gpu;
+  readonly seed: number;
+  #scopes: Scope[] = [];
+  #gradEnabled = true;
+  #nodes = 0;
+  #randomCalls = 0;
+
+  constructor(gpu: Gpu, options: EngineOptions) {
+    this.gpu = gpu;
+    this.seed = options.seed ?? 0;
+  }
+
+  get gradEnabled(): boolean {
+    return this.#gradEnabled;
+  }
+
+  /** A tensor with numbers of the caller's; `shape` defaults to one axis. @throws TensorError `TENSOR_SHAPE` when they do not fill the shape. */
+  tensor(data: ArrayLike<number>, shape: Shape = [data.length], { dtype = "f32", requiresGrad = false }: TensorOptions = {}): Tensor {
+    if (data.length !== sizeOf(shape)) throw new TensorError("TENSOR_SHAPE", `${data.length} numbers for the shape ${showShape(shape)}, which holds ${sizeOf(shape)}`, "give as many numbers as the shape holds");
+    if (requiresGrad && dtype !== "f32") throw new TensorError("TENSOR_DTYPE", `a leaf of dtype ${dtype} cannot gather a gradient`, "keep learned tensors in f32");
+    const tensor = this.empty(shape, dtype);
+    this.upload(tensor, data);
+    tensor.requiresGrad = requiresGrad;
+    return tensor;
+  }
+
+  /** Replaces the numbers of `tensor`, which is contiguous and a leaf. */
+  upload(tensor: Tensor, data: ArrayLike<number>): void {
+    if (data.length !== tensor.size) throw new TensorError("TENSOR_SHAPE", `${data.length} numbers for a tensor of shape ${showShape(tensor.shape)}`, "give as many numbers as the tensor holds");
+    this.gpu.write(tensor.slice(), encode(data, tensor.dtype));
+  }
+
+  /** Memory that nobody has written yet. */
+  empty(shape: Shape, dtype: DType = "f32"): Tensor {
+    checkShape(shape);
+    const storage = new Storage(this.gpu, bytesOf(sizeOf(shape), dtype));
+    return new Tensor(this, storage, { shape: [...shape], strides: contiguousStrides(shape), offset: 0, dtype });
+  }
+
+  zeros(shape: Shape, dtype: DType = "f32"): Tensor {
+    return this.full(shape, 0, dtype);
+  }
+
+  full(shape: Shape, value: number, dtype: DType = "f32"): Tensor {
+    const tensor = this.empty(shape, dtype);
+    fill(tensor, value);
+    return tensor;
+  }
+
+  /** Writes `source` into what `target` views: for caches and gradients. The tape does not see it. */
+  assign(target: Tensor, source: Tensor): void {
+    if (!sameShape(target.shape, source.shape)) throw new TensorError("TENSOR_SHAPE", `assign of shape ${showShape(source.shape)} to ${showShape(target.shape)}`, "expand() or reshape() the source to the target's shape");
+    if (target.dtype !== source.dtype || target.dtype === "f16") throw new TensorError("TENSOR_DTYPE", `assign of ${source.dtype} to ${target.dtype}`, "cast to one 32-bit dtype first");
+    if (source.size > 0) copyStrided(source, target);
+  }
+
+  /**
+   * Runs `work` and releases every tensor made inside, except those in what it returns (a tensor, or an array or plain
+   * object of them), which pass to the enclosing scope, and those that a tape saved or `keep` took out.
+   *
+   * @throws TensorError `TENSOR_SCOPE` when `work` is asynchronous: its tensors would be released while it waits.
+   */
+  scope<T>(work: () => T): T {
+    const mine: Scope = { tensors: new Set(), nodes: [] };
+    this.#scopes.push(mine);
+    let result: T | undefined;
+    try {
+      result = work();
+      if (result instanceof Promise) {
+        result.catch(() => undefined); // superseded by the error below
+        throw new TensorError("TENSOR_SCOPE", "scope() was given an asynchronous function", "compute inside of the scope, return the tensor, and read() it outside");
+      }
+      return result;
+    } finally {
+      this.#scopes.pop();
+      const kept = new Set<Tensor>();
+      collect(result, kept);
+      this.#closeNodes(mine.nodes, kept);
+      for (const tensor of mine.tensors) {
+        if (kept.has(tensor)) this.track(tensor);
+        else tensor.dispose();
+      }
+    }
+  }
+
+  /** Takes `tensor` out of its scope: it lives until `dispose`. */
+  keep(tensor: Tensor): Tensor {
+    for (const scope of this.#scopes) scope.tensors.delete(tensor);
+    return tensor;
+  }
+
+  /** Called by every new tensor. */
+  track(tensor: Tensor): void {
+    this.#scopes.at(-1)?.tensors.add(tensor);
+  }
+
+  /** Called by every new tape node. */
+  trackNode(node: TapeNode): void {
+    this.#scopes.at(-1)?.nodes.push(node);
+  }
+
+  /** A graph that outlives its outermost scope without a backward pass would hold its saved tensors for ever. */
+  #closeNodes(nodes: readonly TapeNode[], kept: ReadonlySet<Tensor>): void {
+    const open = nodes.filter((node) => node.saved !== undefined);
+    const parent = this.#scopes.at(-1);
+    if (parent !== undefined) {
+      for (const node of open) parent.nodes.push(node);
+      return;
+    }
+    const needed = new Set([...kept].flatMap(reachable));
+    for (const node of open) if (!needed.has(node)) releaseNode(node);
+  }
+
+  /** Runs `work` with the tape off. */
+  noGrad<T>(work: () => T): T {
+    return this.withGrad(false, work);
+  }
+
+  /** Runs `work` with the tape on or off. */
+  withGrad<T>(enabled: boolean, work: () => T): T {
+    const before = this.#gradEnabled;
+    this.#gradEnabled = enabled;
+    try {
+      return work();
+    } finally {
+      this.#gradEnabled = before;
+    }
+  }
+
+  nextNodeId(): number {
+    return this.#nodes++;
+  }
+
+  /** A counter that no other random call of this engine has: the second key of its Philox stream. */
+  nextRandomStream(): number {
+    return this.#randomCalls++;
+  }
+
+  /** Position in the random streams, for checkpoints: set it to resume exactly. */
+  get randomPosition(): number {
+    return this.#randomCalls;
+  }
+
+  set randomPosition(position: number) {
+    this.#randomCalls = position;
+  }
+
+  flush(): void {
+    this.gpu.flush();
+  }
+}
+
+function collect(value: unknown, found: Set<Tensor>): void {
+  if (value instanceof Tensor) found.add(value);
+  else if (Array.isArray(value)) for (const item of value) collect(item, found);
+  else if (value !== null && typeof value === "object" && Object.getPrototypeOf(value) === Object.prototype) for (const item of Object.values(value)) collect(item, found);
+}
+
+function encode(data: ArrayLike<number>, dtype: DType): Float32Array | Uint32Array | Int32Array | Uint16Array {
+  switch (dtype) {
+    case "f32":
+      return data instanceof Float32Array ? data : Float32Array.from(data);
+    case "f16":
+      return packHalf(data);
+    case "u32":
+      return data instanceof Uint32Array ? data : Uint32Array.from(data);
+    case "i32":
+      return data instanceof Int32Array ? data : Int32Array.from(data);
+  }
+}

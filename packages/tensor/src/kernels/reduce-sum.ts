@@ -1,0 +1,45 @@
+// Sums the middle axis of x [A, R, B] in a fixed order.
+//   x        [A, R, B], row-major
+//   partial  [A, chunks, B]: entry (a, c, b) sums rows c·CHUNK to (c + 1)·CHUNK of R
+//   one invocation an entry; passes repeat until one chunk is left, so no atomics and the same bits on every run
+import { defineKernel, flatGrid, flatIndex, wgsl } from "@polyhead/gpu";
+import type { Tensor } from "../tensor.ts";
+
+/** Long enough to amortise a pass, short enough that a column sum still fills a device. */
+const CHUNK = 64;
+
+const reduceSum = defineKernel({
+  name: "reduce-sum",
+  bindings: { x: "read array<f32>", partial: "write array<f32>" },
+  params: { outputs: "u32", rows: "u32", columns: "u32", chunks: "u32", factor: "f32" },
+  code: wgsl`
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let i = ${flatIndex(64)};
+  if (i >= params.outputs) { return; }
+  let b = i % params.columns;
+  let c = (i / params.columns) % params.chunks;
+  let a = i / (params.columns * params.chunks);
+  let end = min((c + 1u) * ${CHUNK}u, params.rows);
+  var sum = 0.0;
+  for (var r = c * ${CHUNK}u; r < end; r++) { sum += x[(a * params.rows + r) * params.columns + b]; }
+  partial[i] = sum * params.factor;
+}`,
+});
+
+/** x [A, R, B] → [A, B], times `factor`. The result has that flat shape. */
+export function reduceMiddle(x: Tensor, a: number, r: number, b: number, factor = 1): Tensor {
+  const { engine } = x;
+  let source = x;
+  let rows = r;
+  for (;;) {
+    const chunks = Math.max(1, Math.ceil(rows / CHUNK));
+    const outputs = a * chunks * b;
+    const last = chunks === 1;
+    const partial = engine.empty([a, chunks, b]);
+    engine.gpu.dispatch(reduceSum, { x: source.slice(), partial: partial.slice() }, { outputs, rows, columns: b, chunks, factor: last ? factor : 1 }, flatGrid(outputs, 64));
+    if (last) return partial.reshape([a, b]);
+    source = partial;
+    rows = chunks;
+  }
+}
