@@ -49,9 +49,11 @@ const tasks = {
   conformance: (args) => [node("tooling/conformance/main.ts", ...args)],
   bench: (args) => [node("tooling/bench/main.ts", ...args)],
   build: (args) => [["turbo", ["run", "build", ...args]]],
-  typecheck: (args) => [["turbo", ["run", "typecheck", ...args]]],
-  lint: (args) => [node("tooling/structure/main.ts"), ["eslint", [".", ...args]]],
-  check: () => [...tasks.lint([]), ...tasks.build([]), ...tasks.typecheck([]), node("tooling/structure/packages.ts"), ...tasks.test([])],
+  typecheck: (args) => [["tsc", ["-p", "tooling"]], ["turbo", ["run", "typecheck", ...args]]],
+  lint: (args) => [...tasks.structure([]), ["eslint", [".", ...args]]],
+  structure: (args) => [node("tooling/structure/main.ts", ...args)],
+  packages: (args) => [node("tooling/structure/packages.ts", ...args)],
+  check: () => [...tasks.lint([]), ...tasks.build([]), ...tasks.typecheck([]), ...tasks.packages([]), ...tasks.test([])],
 };
 
 const [name = "setup", ...args] = process.argv.slice(2);
