@@ -1,1 +1,12 @@
-export {};
+export { type Capture, type CaptureData, type CaptureOptions, type ScalarCapture, capture, isCapture, scalar } from "./capture.ts";
+export { type LoadSite, captureDerivatives, derivative } from "./derivative.ts";
+export { ExprError, type ExprErrorCode, type SourceMark } from "./errors.ts";
+export { type Env, evaluate, evaluator } from "./evaluate.ts";
+export { type BoolLike, Expr, type Like, type NumberExpr, type NumberLike } from "./expr.ts";
+export { type Frontend, type MaskVars, type PairVars, type Scope, type ScoreVars, formula, maskMod, pairMod, scoreMod } from "./formula.ts";
+export { isExpr } from "./builder.ts";
+export type { Hole } from "./lex.ts";
+export { type Template, printProgram, printTemplate } from "./print.ts";
+export { type Program, type Vars, isProgram, join, program, substitute, topological, variablesOf } from "./program.ts";
+export type { NodeKind, OpName, ScalarType } from "./types.ts";
+export { type EmitOptions, type Emitted, emitWgsl, floatLiteral, linearIndex } from "./wgsl.ts";

@@ -1,0 +1,110 @@
+import { Builder } from "./builder.ts";
+import { ExprError } from "./errors.ts";
+import type { Expr, NumberLike } from "./expr.ts";
+
+/** Where a capture's numbers live. Float64Array keeps full precision for the oracle; on the GPU it is f32. */
+export type CaptureData = Float32Array | Float64Array | Int32Array;
+
+/**
+ * A table that an expression reads: slopes by head, document numbers by position, a learned bias.
+ * Its identity is the object itself, never its name. A 0-d capture is a scalar that may change without recompiling.
+ */
+export interface Capture {
+  readonly kind: "capture";
+  readonly name: string;
+  /** Row-major extents; empty for a scalar. */
+  readonly shape: readonly number[];
+  /** The type of an element as expressions see it. */
+  readonly type: "f32" | "i32";
+  readonly data: CaptureData;
+  /** Whether training changes it, so that it wants a gradient. */
+  readonly learned: boolean;
+  /** Rises each time the data changes through `set`, so that a holder of an uploaded copy can tell it is stale. */
+  readonly version: number;
+  /** The element at these indices, one i32 expression or whole number an axis. */
+  at(...index: NumberLike[]): Expr<"f32" | "i32">;
+  /** Replaces the data; the length must match. */
+  set(data: ArrayLike<number>): void;
+}
+
+/** A 0-d capture whose value may be assigned. */
+export interface ScalarCapture extends Capture {
+  value: number;
+}
+
+/** Options of {@link capture} and {@link scalar}. */
+export interface CaptureOptions {
+  /** For messages and generated code; two captures may share one. */
+  readonly name?: string;
+  readonly learned?: boolean;
+}
+
+/**
+ * Captures a table for use in expressions: `${table}[h, q]` in a template, `table.at(h, q)` in the builder.
+ * Float data reads as f32, an Int32Array as i32. `shape` defaults to one axis of the data's length.
+ *
+ * @throws ExprError `EXPR_CAPTURE` when the shape does not hold exactly the data, or integers are to be learned.
+ */
+export function capture(data: CaptureData, shape: readonly number[] = [data.length], options: CaptureOptions = {}): Capture {
+  return Object.freeze(build(data, shape, options));
+}
+
+/**
+ * A 0-d f32 capture: a number that changes often (a temperature, a cap) without changing the program's key.
+ * Assign `.value` to change it.
+ */
+export function scalar(value: number, options: CaptureOptions = {}): ScalarCapture {
+  const base = build(Float64Array.of(value), [], options);
+  const accessor: PropertyDescriptorMap & ThisType<Capture> = {
+    value: {
+      get: (): number => base.data[0] ?? NaN,
+      set: (next: number): void => {
+        base.set([next]);
+      },
+      enumerable: true,
+    },
+  };
+  return Object.freeze(Object.defineProperties(base, accessor)) as ScalarCapture;
+}
+
+/** Whether a value is a capture, by shape rather than by class. */
+export function isCapture(value: unknown): value is Capture {
+  return typeof value === "object" && value !== null && "kind" in value && value.kind === "capture";
+}
+
+function build(data: CaptureData, shape: readonly number[], options: CaptureOptions): Capture {
+  const { name = "capture", learned = false } = options;
+  const type = data instanceof Int32Array ? "i32" : "f32";
+  const elements = shape.reduce((product, extent) => product * extent, 1);
+  if (elements !== data.length || !shape.every((extent) => Number.isInteger(extent) && extent > 0)) {
+    throw new ExprError(
+      "EXPR_CAPTURE",
+      `capture '${name}' has shape [${shape.join(", ")}] and ${data.length.toString()} numbers; expected positive whole extents whose product is the count`,
+      "give the row-major shape of the data",
+    );
+  }
+  if (learned && type === "i32") {
+    throw new ExprError("EXPR_CAPTURE", `capture '${name}' is learned and holds integers; a gradient needs f32`, "capture a Float32Array, or drop learned");
+  }
+  let version = 0;
+  const self: Capture = {
+    kind: "capture",
+    name,
+    shape: Object.freeze([...shape]),
+    type,
+    data,
+    learned,
+    get version() {
+      return version;
+    },
+    at: (...index) => Builder.of(index).load(self, index),
+    set: (next) => {
+      if (next.length !== data.length) {
+        throw new ExprError("EXPR_CAPTURE", `capture '${name}' was given ${next.length.toString()} numbers; expected ${data.length.toString()}`, "keep the length, or capture a new table");
+      }
+      data.set(next);
+      version++;
+    },
+  };
+  return self;
+}

@@ -1,0 +1,112 @@
+import { arithmetic } from "./arithmetic.ts";
+import type { Capture } from "./capture.ts";
+import { ExprError } from "./errors.ts";
+import type { Expr } from "./expr.ts";
+import { type Program, topological } from "./program.ts";
+
+/** Values of the variables; booleans as such or as 1 and 0. */
+export type Env = Readonly<Record<string, number | boolean>>;
+
+type Thunk = () => number;
+
+const compiled = new WeakMap<Program, (env: Env) => number[]>();
+
+/**
+ * The program's outputs in float64: the oracle that every other reading is held against. Booleans come as 1 and 0.
+ *
+ * Only what is needed is evaluated: the branch not taken may index outside its table. Captures are read at each call.
+ *
+ * @throws ExprError `EXPR_INPUT` on a missing variable or one of another type, `EXPR_BOUNDS` on an index outside a capture.
+ */
+export function evaluate(program: Program, env: Env): number[] {
+  let run = compiled.get(program);
+  if (!run) compiled.set(program, (run = evaluator(program)));
+  return run(env);
+}
+
+/** {@link evaluate} with the program prepared once: closures over its nodes, no generated source. */
+export function evaluator(program: Program): (env: Env) => number[] {
+  const uses = new Map<Expr, number>();
+  const order = topological(program.outputs);
+  for (const user of [...order.flatMap((node) => node.args), ...program.outputs]) uses.set(user, (uses.get(user) ?? 0) + 1);
+  const slots = new Map(Object.keys(program.vars).map((name, slot) => [name, slot]));
+  const values = new Float64Array(slots.size);
+  // A stamp instead of clearing: a shared node is stale until it has been computed in this very evaluation.
+  const clock = { now: 0 };
+  const thunks = new Map<Expr, Thunk>();
+  const thunk = (node: Expr): Thunk => thunks.get(node) ?? (() => NaN);
+  for (const node of order) {
+    const direct = compile(node, node.args.map(thunk), values, slots);
+    thunks.set(node, node.args.length > 0 && (uses.get(node) ?? 0) > 1 ? once(direct, clock) : direct);
+  }
+  const outputs = program.outputs.map(thunk);
+  return (env) => {
+    for (const [name, slot] of slots) values[slot] = input(program, env, name);
+    clock.now++;
+    return outputs.map((output) => output());
+  };
+}
+
+function once(compute: Thunk, clock: { readonly now: number }): Thunk {
+  let stamp = -1;
+  let value = NaN;
+  return () => {
+    if (stamp !== clock.now) {
+      value = compute();
+      stamp = clock.now;
+    }
+    return value;
+  };
+}
+
+function compile(node: Expr, args: readonly Thunk[], values: Float64Array, slots: ReadonlyMap<string, number>): Thunk {
+  const { op, leaf } = node;
+  const [a, b, c] = args as [Thunk, Thunk, Thunk];
+  switch (op) {
+    case "const": {
+      const value = leaf.value ?? NaN;
+      return () => value;
+    }
+    case "var": {
+      const slot = slots.get(leaf.name ?? "") ?? -1;
+      return () => values[slot] ?? NaN;
+    }
+    case "load":
+      return leaf.capture ? reader(leaf.capture, args) : () => NaN;
+    case "select":
+      return () => (a() === 0 ? c() : b());
+    case "and":
+      return () => (a() === 0 ? 0 : b());
+    case "or":
+      return () => (a() === 0 ? b() : 1);
+    default: {
+      const f = arithmetic(op, node.args[0]?.type ?? node.type);
+      return args.length === 1 ? () => f(a(), 0, 0) : () => f(a(), b(), 0);
+    }
+  }
+}
+
+function reader(capture: Capture, index: readonly Thunk[]): Thunk {
+  const { data, shape, name } = capture;
+  return () => {
+    let offset = 0;
+    for (const [axis, extent] of shape.entries()) {
+      const at = index[axis]?.() ?? 0;
+      if (at < 0 || at >= extent) {
+        throw new ExprError("EXPR_BOUNDS", `index ${axis.toString()} of capture '${name}' is ${at.toString()}; expected 0 to ${(extent - 1).toString()}`, "clamp the index, or guard it with ?:");
+      }
+      offset = offset * extent + at;
+    }
+    return data[offset] ?? NaN;
+  };
+}
+
+function input(program: Program, env: Env, name: string): number {
+  const given = env[name];
+  const type = program.vars[name];
+  if (typeof given === "boolean" && type === "bool") return Number(given);
+  if (typeof given === "number") {
+    if (type === "f32" || (type === "i32" && (given | 0) === given) || given === 0 || given === 1) return given;
+  }
+  throw new ExprError("EXPR_INPUT", `variable '${name}' was given ${String(given)}; expected ${type ?? "nothing"}`, "pass a value of that type for every variable");
+}
