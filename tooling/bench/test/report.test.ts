@@ -1,0 +1,64 @@
+import { expect, test } from "vitest";
+import { chosen, readArgs } from "../args.ts";
+import { relativeError } from "../cases/matmul-problem.ts";
+import { lossError } from "../cases/train.ts";
+import type { Case } from "../contender.ts";
+import type { Result } from "../race.ts";
+import { linesOf, table } from "../report.ts";
+
+const contest: Case<null> = {
+  bench: "matmul", name: "512", problem: null, contenders: [], flops: 1e9, perRun: 1, warmups: 1, error: () => 0, tolerance: 1e-5, ceilingGflops: 100,
+};
+const results: Result[] = [
+  { contender: "good", verdict: "right", ms: 10, leastMs: 9, firstMs: 50, maxError: 1e-7, facts: { dispatches: 120 } },
+  { contender: "liar", verdict: "wrong", ms: 1, leastMs: 1, firstMs: 5, maxError: NaN, reason: "error NaN, where 1e-5 is allowed" },
+  { contender: "gone", verdict: "failed", reason: "no backend" },
+];
+
+test("a JSON line holds what was measured, null for what has no number, and says who is right", () => {
+  const [good, liar, gone] = linesOf(contest, results, "some gpu").map((line) => JSON.parse(JSON.stringify(line)) as object);
+  expect(good).toMatchObject({ bench: "matmul", case: "512", contender: "good", ms: 10, gflops: 100, maxError: 1e-7, right: true, adapter: "some gpu", rank: 1, ceilingGflops: 100 });
+  expect(liar).toMatchObject({ contender: "liar", ms: 1, maxError: null, right: false, rank: null });
+  expect(gone).toMatchObject({ contender: "gone", ms: null, gflops: null, right: false, rank: null, reason: "no backend" });
+});
+
+test("steps a second are those of the training bench alone", () => {
+  const rate = (bench: string) => linesOf({ ...contest, bench }, results, "gpu")[0]?.stepsPerSecond;
+  expect(rate("train")).toBe(100);
+  expect(rate("matmul")).toBeUndefined();
+});
+
+test("the table names the adapter, ranks the right, calls the wrong wrong and gives the reason of a failure", () => {
+  const [head, good, liar, gone, facts] = table(linesOf(contest, results, "some gpu")).split("\n");
+  expect(head).toBe("matmul 512 on some gpu, FMA ceiling 100.0 GFLOP/s");
+  expect(good).toMatch(/^ 1 {2}good .* ×1\.00 .*100\.00 GFLOP\/s/);
+  expect(liar).toMatch(/^ - {2}liar .* - .*error NaN {2}WRONG: error NaN/);
+  expect(gone).toMatch(/^ - {2}gone .*failed: no backend$/);
+  expect(facts).toBe("    good: dispatches 120");
+});
+
+test("a product's error is relative to its largest entry, and NaN or a missing entry is never right", () => {
+  const want = Float64Array.of(1, -10);
+  expect(relativeError(Float32Array.of(1.5, -10), want)).toBeCloseTo(0.05, 12);
+  expect(relativeError(Float32Array.of(NaN, -10), want)).toBeNaN();
+  expect(relativeError(Float32Array.of(1), want)).toBeNaN();
+});
+
+test("a loss is compared with the reference as far as it goes, and must be finite after", () => {
+  expect(lossError(Float32Array.of(2.5), 2)).toBe(0.5);
+  expect(lossError(Float32Array.of(2.5), undefined)).toBe(0);
+  expect(lossError(Float32Array.of(Infinity), undefined)).toBeNaN();
+  expect(lossError(new Float32Array(0), 2)).toBeNaN();
+});
+
+test("an unknown bench and a bad count are refused by name", () => {
+  expect(() => readArgs(["matmull"])).toThrow("unknown bench 'matmull'; there are: matmul, train");
+  expect(() => readArgs(["--reps", "0"])).toThrow("--reps wants a whole number from 1, got '0'");
+  expect(readArgs(["train", "--quick", "--only", "a,b"])).toMatchObject({ benches: ["train"], reps: 3, only: ["a", "b"] });
+});
+
+test("--only keeps the contenders whose name contains a part, and none means all", () => {
+  const names = [{ name: "tfjs webgpu" }, { name: "jax-js wasm" }];
+  expect(chosen(names, ["jax"])).toEqual([{ name: "jax-js wasm" }]);
+  expect(chosen(names, [])).toEqual(names);
+});
