@@ -49,7 +49,7 @@ export type { PluginBase } from "./contracts/plugin-base.ts";
 export type { OfKind, Plugin, PluginKind } from "./contracts/plugin.ts";
 export type { PositionLayer, PositionPlugin } from "./contracts/position.ts";
 export type { Caps, LoweredProblem, Lowering, Problem } from "./contracts/problem.ts";
-export type { ModelParts, ResolvedPart, ResolvedSpec } from "./contracts/spec.ts";
+export type { ModelParts, ResolvedCore, ResolvedPart, ResolvedSpec } from "./contracts/spec.ts";
 export type { EngineOf, TensorLike } from "./contracts/tensor-like.ts";
 export {
   defineArchitecture,
@@ -59,3 +59,20 @@ export {
   defineNorm,
   definePosition,
 } from "./define.ts";
+export { bindHooks, hookParams, sortHooks, type SortedHooks } from "./binding.ts";
+export { checkOption, resolveConfig } from "./config.ts";
+export { isPolyheadError, PolyheadError } from "./errors.ts";
+export { embedHook, pairHook, type PairHookDraft, rowHook, scoreHook } from "./hooks.ts";
+export { createLab } from "./lab.ts";
+export type { Lab, ModelOf, ModelSpec, Named, NameOf } from "./lab-types.ts";
+export { toProgram } from "./mask-program.ts";
+export { allows, and, causal, checkMask, custom, describe, document, full, materialize, type MaskSizes, not, or, prefix, window } from "./masks.ts";
+export { nearest, suggest } from "./nearest.ts";
+export { none } from "./none.ts";
+export { problemOf } from "./parts.ts";
+export { plan } from "./planner.ts";
+export { array64, type Array64, zeros64 } from "./reference/array.ts";
+export { referenceAttention, type ReferenceOutputs, type ScoreStages } from "./reference/attention.ts";
+export { referenceGradients, type ReferenceGradients } from "./reference/gradients.ts";
+export type { ReferenceInputs } from "./reference/inputs.ts";
+export { capture, type Capture, evaluate, formula, maskMod, pairMod, type Program, scalar, type ScalarCapture, scoreMod } from "@polyhead/expr";

@@ -37,4 +37,4 @@ export type OptionSpec = NumberOption | BooleanOption | StringOption | ChoiceOpt
 export type OptionSpecs<C = Record<string, unknown>> = { readonly [K in keyof C]-?: OptionSpec };
 
 /** The config type of a plugin without options. */
-export type NoConfig = Record<never, never>;
+export type NoConfig = object;
