@@ -1,7 +1,7 @@
 import { PolyheadError } from "@polyhead/core";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { readSafetensors, type Safetensors, type StoredTensor } from "./safetensors.ts";
+import { readSafetensors, type Safetensors, type StoredTensor } from "@polyhead/core/safetensors";
 
 /** One slot of an ONNX operator's inputs or outputs, as the index tells it. */
 export interface OnnxSlot {

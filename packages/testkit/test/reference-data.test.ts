@@ -2,7 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { flashCases, hfModels, nanoGptRun, onnxCases, openSafetensors, referenceSets, writeSafetensors } from "../src/index.ts";
+import { writeSafetensors } from "@polyhead/core/safetensors";
+import { flashCases, hfModels, nanoGptRun, onnxCases, openSafetensors, referenceSets } from "../src/index.ts";
 
 let data: string;
 const one = (value: number) => ({ dtype: "F32" as const, shape: [1], data: [value] });

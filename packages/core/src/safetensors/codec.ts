@@ -1,4 +1,4 @@
-import { PolyheadError } from "@polyhead/core";
+import { PolyheadError } from "../errors.ts";
 import { BYTES, isStoredDtype, READ, WRITE, type StoredDtype } from "./dtypes.ts";
 
 /** One tensor of a file. Values are converted when asked for, each time anew. */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { halfToNumber, numberToHalf, readSafetensors, writeSafetensors, type StoredDtype } from "../src/index.ts";
+import { halfToNumber, numberToHalf, readSafetensors, writeSafetensors, type StoredDtype } from "../src/safetensors/index.ts";
 
 /** A file from a header text and raw data, honest or not. */
 function file(header: unknown, data = new Uint8Array(0)): Uint8Array {
