@@ -15,9 +15,12 @@ import { linesOf, table } from "./report.ts";
 
 const run: Record<Bench, (args: Args, adapter: string) => Promise<void>> = {
   async matmul(args, adapter) {
-    const ceilingGflops = await fmaCeiling(await ourGpu());
+    const gpu = await ourGpu();
+    let best = 0;
+    // Other work on the machine can only lower what is measured, so the best seen so far is nearest to the truth.
+    const ceiling = async (): Promise<number> => (best = Math.max(best, await fmaCeiling(gpu)));
     const contenders = chosen([jaxMatmul, tfjsMatmul], args.only);
-    for (const contest of matmulCases({ sizes: args.quick ? [512] : [512, 1024], contenders, ceilingGflops })) {
+    for await (const contest of matmulCases({ sizes: args.quick ? [512] : [512, 1024], contenders, ceiling })) {
       await show(contest, args, adapter);
     }
   },

@@ -36,8 +36,8 @@ export function linesOf<Problem>(contest: Case<Problem>, results: readonly Resul
     rank: result.verdict === "right" ? place + 1 : null,
     leastMs: finite(result.leastMs),
     firstMs: finite(result.firstMs),
-    ...(contest.bench === "train" && result.ms !== undefined ? { stepsPerSecond: 1000 / result.ms } : {}),
-    ...(contest.ceilingGflops === undefined ? {} : { ceilingGflops: contest.ceilingGflops }),
+    ...(contest.bench === "train" && result.ms !== undefined ? { stepsPerSecond: Number((1000 / result.ms).toPrecision(6)) } : {}),
+    ...(contest.ceilingGflops === undefined ? {} : { ceilingGflops: Number(contest.ceilingGflops.toPrecision(6)) }),
     ...(result.reason === undefined ? {} : { reason: result.reason }),
     ...(result.facts === undefined ? {} : { facts: result.facts }),
   }));
@@ -73,7 +73,7 @@ function plain(value: number): string {
   return Number.isInteger(value) ? value.toLocaleString("en") : value.toFixed(2);
 }
 
-/** JSON has no NaN and no infinity. */
+/** To six digits, since no timing has more; JSON has no NaN and no infinity. */
 function finite(value: number | undefined): number | null {
-  return value !== undefined && Number.isFinite(value) ? value : null;
+  return value !== undefined && Number.isFinite(value) ? Number(value.toPrecision(6)) : null;
 }

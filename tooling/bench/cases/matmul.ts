@@ -4,11 +4,12 @@ import { matmulProblem, referenceProduct, relativeError, type MatmulProblem } fr
 export interface MatmulOptions {
   readonly sizes: readonly number[];
   readonly contenders: readonly Contender<MatmulProblem>[];
-  readonly ceilingGflops: number;
+  /** The adapter's ceiling, asked anew for every case. */
+  readonly ceiling: () => Promise<number>;
 }
 
 /** One case a size. A product is right when no entry is off by more than 1e-5 of the largest. */
-export function* matmulCases({ sizes, contenders, ceilingGflops }: MatmulOptions): Generator<Case<MatmulProblem>> {
+export async function* matmulCases({ sizes, contenders, ceiling }: MatmulOptions): AsyncGenerator<Case<MatmulProblem>> {
   for (const size of sizes) {
     const problem = matmulProblem(size, size <= 512 ? 4 : 2);
     const want = referenceProduct(problem);
@@ -22,7 +23,7 @@ export function* matmulCases({ sizes, contenders, ceilingGflops }: MatmulOptions
       warmups: 1,
       error: (output) => relativeError(output, want),
       tolerance: 1e-5,
-      ceilingGflops,
+      ceilingGflops: await ceiling(),
     };
   }
 }

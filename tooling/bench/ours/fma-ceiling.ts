@@ -42,7 +42,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
  * The most multiply-adds that this adapter gives from registers, in GFLOP/s (a multiply-add counts as two): the best
  * of `reps` runs of every shape. No kernel that also loads and stores can pass it.
  */
-export async function fmaCeiling(gpu: Gpu, reps = 5): Promise<number> {
+export async function fmaCeiling(gpu: Gpu, reps = 3): Promise<number> {
   const buffer = gpu.take(WORKGROUP * WORKGROUPS * 4);
   const out = { buffer, offset: 0, size: WORKGROUP * WORKGROUPS * 4 };
   const flops = 2 * OPERATIONS_PER_INVOCATION * WORKGROUP * WORKGROUPS;
