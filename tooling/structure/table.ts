@@ -14,6 +14,7 @@ const PACKAGES: Readonly<Record<string, Arrows>> = {
   "gpu": { packages: [] },
   "gpu-node": { packages: ["gpu"] },
   "tensor": { packages: ["gpu", "expr"] },
+  "attn-mha": plugin("gpu", "tensor"), // holds the unfused reference kernel
   "attn-flash": plugin("gpu", "tensor"),
   "attn-flex": plugin("gpu", "tensor", "attn-flash/kernel"),
   "attn-ring": plugin("gpu", "tensor", "attn-flash/kernel"),

@@ -76,3 +76,5 @@ export { referenceAttention, type ReferenceOutputs, type ScoreStages } from "./r
 export { referenceGradients, type ReferenceGradients } from "./reference/gradients.ts";
 export type { ReferenceInputs } from "./reference/inputs.ts";
 export { capture, type Capture, evaluate, formula, maskMod, pairMod, type Program, scalar, type ScalarCapture, scoreMod } from "@polyhead/expr";
+// What a kernel needs to weave programs into its shader.
+export { captureDerivatives, derivative, type Emitted, emitWgsl, linearIndex, type LoadSite, substitute } from "@polyhead/expr";
