@@ -80,7 +80,10 @@ function roundHalfEven(x: number): number {
   return below % 2 === 0 ? below : below + 1;
 }
 
+/** The largest f32 that is an i32: where WGSL's conversion stops, below the largest i32. */
+const I32_MAX_OF_F32 = 2147483520;
+
 function saturate(x: number): number {
   if (Number.isNaN(x)) return 0;
-  return Math.trunc(Math.min(I32_MAX, Math.max(I32_MIN, x))) | 0;
+  return Math.trunc(Math.min(I32_MAX_OF_F32, Math.max(I32_MIN, x))) | 0;
 }

@@ -47,19 +47,19 @@ export class Builder implements ExprOwner {
     if (index.length !== shape.length) {
       throw new ExprError(
         "EXPR_CAPTURE",
-        `capture '${name}' of shape [${shape.join(", ")}] was given ${index.length.toString()} indices; expected ${shape.length.toString()}`,
+        `capture '${name}' of shape [${shape.join(", ")}] was given ${index.length} indices; expected ${shape.length}`,
         shape.length === 0 ? "use it without brackets" : `write \${${name}}[…] with one index an axis`,
       );
     }
     const args = index.map((each) => this.lift(each));
     for (const [axis, arg] of args.entries()) {
       if (arg.type !== "i32") {
-        throw new ExprError("EXPR_TYPE", `index ${axis.toString()} of capture '${name}' is ${arg.type}; expected i32`, "convert it with i32(…)");
+        throw new ExprError("EXPR_TYPE", `index ${axis} of capture '${name}' is ${arg.type}; expected i32`, "convert it with i32(…)");
       }
       const at = arg.op === "const" ? arg.leaf.value : undefined;
       const extent = shape[axis] ?? 0;
       if (at !== undefined && (at < 0 || at >= extent)) {
-        throw new ExprError("EXPR_BOUNDS", `index ${axis.toString()} of capture '${name}' is ${at.toString()}; expected 0 to ${(extent - 1).toString()}`, "keep the index inside the table");
+        throw new ExprError("EXPR_BOUNDS", `index ${axis} of capture '${name}' is ${at}; expected 0 to ${(extent - 1)}`, "keep the index inside the table");
       }
     }
     return this.intern("load", capture.type, args, { capture }) as Expr<"f32" | "i32">;
@@ -92,6 +92,8 @@ export class Builder implements ExprOwner {
   apply(op: OpName, operands: readonly Like[]): Expr {
     const lifted = operands.map((operand) => this.lift(operand));
     const [type, args] = this.#typed(op, lifted);
+    const [first] = args;
+    if (OPS[op].takes === "convert" && first?.type === op) return first;
     const divisor = op === "idiv" || op === "mod" ? args[1] : undefined;
     if (divisor?.op === "const" && divisor.leaf.value === 0) {
       throw new ExprError("EXPR_CONSTANT", `${op} by the constant 0; expected another divisor`, "WGSL refuses such a shader; divide by something else");

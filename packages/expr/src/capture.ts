@@ -79,7 +79,7 @@ function build(data: CaptureData, shape: readonly number[], options: CaptureOpti
   if (elements !== data.length || !shape.every((extent) => Number.isInteger(extent) && extent > 0)) {
     throw new ExprError(
       "EXPR_CAPTURE",
-      `capture '${name}' has shape [${shape.join(", ")}] and ${data.length.toString()} numbers; expected positive whole extents whose product is the count`,
+      `capture '${name}' has shape [${shape.join(", ")}] and ${data.length} numbers; expected positive whole extents whose product is the count`,
       "give the row-major shape of the data",
     );
   }
@@ -100,7 +100,7 @@ function build(data: CaptureData, shape: readonly number[], options: CaptureOpti
     at: (...index) => Builder.of(index).load(self, index),
     set: (next) => {
       if (next.length !== data.length) {
-        throw new ExprError("EXPR_CAPTURE", `capture '${name}' was given ${next.length.toString()} numbers; expected ${data.length.toString()}`, "keep the length, or capture a new table");
+        throw new ExprError("EXPR_CAPTURE", `capture '${name}' was given ${next.length} numbers; expected ${data.length}`, "keep the length, or capture a new table");
       }
       data.set(next);
       version++;

@@ -98,7 +98,7 @@ type Rule = (site: Site) => Slope;
 const chain =
   (local: (x: NumberExpr, y: NumberExpr) => NumberExpr): Rule =>
   ({ y, args: [x], slopes: [dx] }) =>
-    dx && dx.mul(local(x, y));
+    dx?.mul(local(x, y));
 
 const flat: Rule = () => undefined;
 

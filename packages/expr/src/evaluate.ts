@@ -93,7 +93,7 @@ function reader(capture: Capture, index: readonly Thunk[]): Thunk {
     for (const [axis, extent] of shape.entries()) {
       const at = index[axis]?.() ?? 0;
       if (at < 0 || at >= extent) {
-        throw new ExprError("EXPR_BOUNDS", `index ${axis.toString()} of capture '${name}' is ${at.toString()}; expected 0 to ${(extent - 1).toString()}`, "clamp the index, or guard it with ?:");
+        throw new ExprError("EXPR_BOUNDS", `index ${axis} of capture '${name}' is ${at}; expected 0 to ${(extent - 1)}`, "clamp the index, or guard it with ?:");
       }
       offset = offset * extent + at;
     }

@@ -33,7 +33,7 @@ export interface Leaf {
  * division (`idiv` and `mod` are the integer ones). Booleans never become numbers unless asked (`.f32()`, `.i32()`).
  */
 export class Expr<out T extends ScalarType = ScalarType> {
-  readonly kind: "expr" = "expr";
+  readonly kind = "expr" as const;
   readonly owner: ExprOwner;
   readonly op: NodeKind;
   readonly type: T;

@@ -17,9 +17,12 @@ const INFIX: Readonly<Record<string, OpName>> = { "||": "or", "&&": "and", "==":
 /** The functions of templates; all but `clamp` and `select` are operators by the same name. */
 const CALLABLE: readonly OpName[] = ["abs", "sign", "min", "max", "pow", "exp", "exp2", "log", "log2", "sqrt", "rsqrt", "tanh", "sigmoid", "erf", "sin", "cos", "floor", "ceil", "round", "idiv", "f32", "i32"];
 
+/** Holds the outputs against what a front end asks for; throws, or returns them converted. */
+export type Check = (builder: Builder, outputs: readonly Expr[]) => readonly Expr[];
+
 /** The outputs of a template: `name = expression;` any number of times, then one expression, or several by commas. */
-export function parse(builder: Builder, variables: ReadonlyMap<string, Expr>, strings: readonly string[], holes: readonly Hole[]): readonly Expr[] {
-  return new Parser(builder, variables, strings, holes).outputs();
+export function parse(builder: Builder, variables: ReadonlyMap<string, Expr>, strings: readonly string[], holes: readonly Hole[], check: Check): readonly Expr[] {
+  return new Parser(builder, variables, strings, holes).outputs(check);
 }
 
 class Parser {
@@ -35,18 +38,19 @@ class Parser {
     ({ tokens: this.#tokens, text: this.#text } = lex(strings, holes));
   }
 
-  outputs(): readonly Expr[] {
+  outputs(check: Check): readonly Expr[] {
     while (this.#peek().kind === "name" && isMark(this.#peek(1), "=")) this.#binding();
+    const start = this.#peek();
     const outputs = [this.#expression()];
     while (this.#accept(",")) outputs.push(this.#expression());
     const rest = this.#peek();
     if (rest.kind !== "end") throw this.#error(rest, `unexpected ${quote(rest)}; expected an operator or the end`, "check the brackets, or put an operator between the two");
-    return outputs;
+    return this.#guard(start, () => check(this.#builder, outputs));
   }
 
   #binding(): void {
     const name = this.#next();
-    if (this.#names.has(name.text)) throw this.#error(name, `'${name.text}' is already defined; expected a new name`, "choose another name", "EXPR_NAME");
+    if (this.#names.has(name.text) || isReserved(name.text)) throw this.#error(name, `'${name.text}' already has a meaning; expected a new name`, "choose another name", "EXPR_NAME");
     this.#next();
     const value = this.#expression();
     this.#expect(";", "end the definition with ';'");
@@ -110,13 +114,13 @@ class Parser {
     const value = sign * Number(token.text);
     const float = /[.eE]/.test(token.text);
     if (!float && (value < I32_MIN || value > I32_MAX)) {
-      throw this.#error(token, `${value.toString()} is not an i32; expected ${I32_MIN.toString()} to ${I32_MAX.toString()}`, `write ${token.text}.0 for a float`, "EXPR_CONSTANT");
+      throw this.#error(token, `${value} is not an i32; expected ${I32_MIN} to ${I32_MAX}`, `write ${token.text}.0 for a float`, "EXPR_CONSTANT");
     }
     return this.#guard(token, () => this.#builder.constant(float || value !== 0 ? value : 0, float ? "f32" : "i32"));
   }
 
   #name(token: Token): Expr {
-    if (token.text === "true" || token.text === "false") return this.#builder.constant(token.text === "true");
+    if (isReserved(token.text)) return this.#builder.constant(token.text === "true");
     const known = this.#names.get(token.text);
     if (!known) throw unknownName(token.text, [...this.#names.keys()]).at(this.#mark(token));
     return known;
@@ -125,7 +129,7 @@ class Parser {
   #hole(token: Token, hole: Hole): Expr {
     if (isProgram(hole)) {
       const [only] = hole.outputs;
-      if (!only || hole.outputs.length > 1) throw this.#error(token, `\${…} holds a program with ${hole.outputs.length.toString()} outputs; expected 1`, "choose one of its outputs", "EXPR_TYPE");
+      if (!only || hole.outputs.length > 1) throw this.#error(token, `\${…} holds a program with ${hole.outputs.length} outputs; expected 1`, "choose one of its outputs", "EXPR_TYPE");
       return this.#builder.lift(only);
     }
     if (!isCapture(hole)) return this.#guard(token, () => this.#builder.lift(hole));
@@ -154,7 +158,7 @@ class Parser {
 
   #counted(name: Token, args: readonly Expr[], count: number): [Expr, Expr, Expr] {
     if (args.length === count) return args as [Expr, Expr, Expr];
-    throw this.#error(name, `${name.text} was given ${args.length.toString()} arguments; expected ${count.toString()}`, `pass ${count.toString()}`, "EXPR_ARGUMENTS");
+    throw this.#error(name, `${name.text} was given ${args.length} arguments; expected ${count}`, `pass ${count}`, "EXPR_ARGUMENTS");
   }
 
   #list(close: ")" | "]"): readonly Expr[] {
@@ -171,7 +175,7 @@ class Parser {
   }
 
   /** Points an error of the builder at the token that caused it. */
-  #guard(token: Token, make: () => Expr): Expr {
+  #guard<Made>(token: Token, make: () => Made): Made {
     try {
       return make();
     } catch (error) {
@@ -180,7 +184,7 @@ class Parser {
   }
 
   #peek(ahead = 0): Token {
-    return this.#tokens[Math.min(this.#position + ahead, this.#tokens.length - 1)] as Token;
+    return this.#tokens[Math.min(this.#position + ahead, this.#tokens.length - 1)]!;
   }
 
   #next(): Token {
@@ -207,6 +211,11 @@ class Parser {
   #error(token: Token, summary: string, fix: string, code: ExprError["code"] = "EXPR_SYNTAX"): ExprError {
     return new ExprError(code, summary, fix, this.#mark(token));
   }
+}
+
+/** Names that mean a constant wherever they stand. */
+export function isReserved(name: string): boolean {
+  return name === "true" || name === "false";
 }
 
 function isMark(token: Token, text: string): boolean {

@@ -16,7 +16,7 @@ const HOLE = /\u0000(\d+)\u0000/;
 
 /** A program as template text; shared subexpressions become definitions. */
 export function printTemplate(program: Program): Template {
-  const text = render(program, (capture) => `\u0000${program.captures.indexOf(capture).toString()}\u0000`);
+  const text = render(program, (capture) => `\u0000${program.captures.indexOf(capture)}\u0000`);
   const parts = text.split(HOLE);
   return {
     strings: parts.filter((_, i) => i % 2 === 0),
@@ -38,9 +38,9 @@ function render(program: Program, hole: (capture: Capture) => string): string {
   const taken = new Set(Object.keys(program.vars));
   const fresh = (): string => {
     let n = definitions.length;
-    while (taken.has(`t${n.toString()}`)) n++;
-    taken.add(`t${n.toString()}`);
-    return `t${n.toString()}`;
+    while (taken.has(`t${n}`)) n++;
+    taken.add(`t${n}`);
+    return `t${n}`;
   };
   for (const node of order) {
     const args = node.args.map((arg) => texts.get(arg) ?? "");

@@ -115,7 +115,7 @@ function conform(builder: Builder, name: string, type: ScalarType, replacement: 
 function onlyOutput({ outputs }: Program): Expr {
   const [first] = outputs;
   if (first && outputs.length === 1) return first;
-  throw new ExprError("EXPR_TYPE", `a program with ${outputs.length.toString()} outputs stands for one value; expected 1 output`, "choose one of its outputs");
+  throw new ExprError("EXPR_TYPE", `a program with ${outputs.length} outputs stands for one value; expected 1 output`, "choose one of its outputs");
 }
 
 /** A node over other operands: simplified anew, since a replacement may be a constant. */
@@ -155,8 +155,8 @@ function structure(vars: Vars, outputs: readonly Expr[], order: readonly Expr[],
   const declarations = Object.entries(vars).map(([name, type]) => `${name}:${type}`);
   const tables = captures.map(({ shape, type, learned }) => `${type}[${shape.join(",")}]${learned ? "~" : ""}`);
   const nodes = order.map(({ op, type, args, leaf: { value, name, capture } }) => {
-    const slot = capture ? `@${captures.indexOf(capture).toString()}` : "";
-    return `${op}:${type}(${refs(args)})${Object.is(value, -0) ? "-0" : (value ?? "").toString()}${name ?? ""}${slot}`;
+    const slot = capture ? `@${captures.indexOf(capture)}` : "";
+    return `${op}:${type}(${refs(args)})${Object.is(value, -0) ? "-0" : (value ?? "")}${name ?? ""}${slot}`;
   });
   return `${declarations.join(" ")}|${tables.join(" ")}|${nodes.join(" ")}|${refs(outputs)}`;
 }

@@ -21,7 +21,7 @@ export function simplify(build: Rewriter, op: OpName, args: readonly Expr[]): Ex
       if (is(y, integer ? 0 : -0)) return x;
       // Wrapping addition is associative.
       if (integer && isConstant(y) && x.op === "add" && isConstant(x.args[1])) {
-        return build.apply("add", [x.args[0] as Expr, build.constant((value(x.args[1]) + value(y)) | 0, "i32")]);
+        return build.apply("add", [x.args[0]!, build.constant((value(x.args[1]) + value(y)) | 0, "i32")]);
       }
       return undefined;
     case "sub":
@@ -54,9 +54,6 @@ export function simplify(build: Rewriter, op: OpName, args: readonly Expr[]): Ex
     case "round":
     case "sign":
       return x.op === op && !(op === "abs" && integer) ? x : undefined;
-    case "f32":
-    case "i32":
-      return x.type === op ? x : undefined;
     case "eq":
       if (x.type === "bool") return booleanEquality(build, x, y);
       if (isConstant(x)) return build.apply("eq", [y, x]);
@@ -77,7 +74,7 @@ export function simplify(build: Rewriter, op: OpName, args: readonly Expr[]): Ex
     case "select":
       if (isConstant(x)) return value(x) === 0 ? z : y;
       if (y === z) return y;
-      return x.op === "not" ? build.apply("select", [x.args[0] as Expr, z, y]) : undefined;
+      return x.op === "not" ? build.apply("select", [x.args[0]!, z, y]) : undefined;
     default:
       return undefined;
   }

@@ -32,8 +32,9 @@ const DEEPEST = 24;
 /**
  * A program as WGSL. Needs no extension; arithmetic is f32 and i32.
  *
- * Overflow never yields NaN: tanh and sigmoid are evaluated where they are not yet flat, exp and exp2 saturate just
- * below the largest f32 instead of becoming infinite. min and max of NaN are whatever the driver does.
+ * Overflow never yields an infinity that could become NaN: tanh and sigmoid are cut off where they are flat, exp saturates
+ * at 88.72 and exp2 at 127.99, just below the largest f32. erf, tanh, sin and cos are functions of our own, since drivers
+ * are right only to 1e-4 there; min and max of NaN are whatever the driver does.
  *
  * @throws ExprError `EXPR_INPUT` when a variable, or a reader for captures, is missing.
  */
@@ -50,7 +51,7 @@ export function emitWgsl(program: Program, { read, vars, prefix = "t" }: EmitOpt
     let text = leafText(node, args, vars, read) ?? apply(node, args, helpers);
     let depth = 1 + Math.max(0, ...node.args.map((arg) => depths.get(arg) ?? 0));
     if (isWorthNaming(node) && ((uses.get(node) ?? 0) > 1 || depth > DEEPEST)) {
-      const name = `${prefix}${statements.length.toString()}`;
+      const name = `${prefix}${statements.length}`;
       statements.push(`let ${name} = ${text};`);
       [text, depth] = [name, 0];
     }
@@ -63,7 +64,7 @@ export function emitWgsl(program: Program, { read, vars, prefix = "t" }: EmitOpt
 /** The row-major offset of these WGSL i32 indices, as a WGSL `u32` expression. */
 export function linearIndex(shape: readonly number[], index: readonly string[]): string {
   const [first = "0i", ...rest] = index;
-  const flat = rest.reduce((offset, at, axis) => `(${offset} * ${(shape[axis + 1] ?? 1).toString()}i + ${at})`, first);
+  const flat = rest.reduce((offset, at, axis) => `(${offset} * ${(shape[axis + 1] ?? 1)}i + ${at})`, first);
   return `u32(${flat})`;
 }
 
@@ -99,18 +100,20 @@ function literal(type: Expr["type"], value: number): string {
   if (type === "f32") return floatLiteral(value);
   // The literal 2147483648i does not exist, so its negation cannot be written.
   if (value === I32_MIN) return "(-2147483647i - 1i)";
-  return value < 0 ? `(${value.toString()}i)` : `${value.toString()}i`;
+  return value < 0 ? `(${value}i)` : `${value}i`;
 }
 
 function apply(node: Expr, args: readonly string[], helpers: Record<string, string>): string {
   const [a, b, c] = args as [string, string, string];
-  const form = FORMS[node.op as OpName];
-  if (typeof form === "function") return form(a, b, c);
-  helpers[form] = HELPERS[form];
-  return `${form}(${args.join(", ")})`;
+  const op = node.op as OpName;
+  const helper = HELPER_OF[op];
+  if (helper) helpers[helper] = HELPERS[helper];
+  return FORMS[op](a, b, c);
 }
 
-type Form = ((a: string, b: string, c: string) => string) | HelperName;
+type Form = (a: string, b: string, c: string) => string;
+
+const HELPER_OF: Partial<Record<OpName, HelperName>> = { erf: "expr_erf", sin: "expr_sin", cos: "expr_sin", tanh: "expr_tanh" };
 
 const infix =
   (mark: string): Form =>
@@ -148,11 +151,11 @@ const FORMS: Readonly<Record<OpName, Form>> = {
   log2: call("log2"),
   sqrt: call("sqrt"),
   rsqrt: call("inverseSqrt"),
-  tanh: (a) => `tanh(clamp(${a}, -15.0f, 15.0f))`,
+  tanh: call("expr_tanh"),
   sigmoid: (a) => `(1.0f / (1.0f + exp(min(-${a}, 87.0f))))`,
-  erf: "expr_erf",
-  sin: call("sin"),
-  cos: call("cos"),
+  erf: call("expr_erf"),
+  sin: (a) => `expr_sin(${a}, 0i)`,
+  cos: (a) => `expr_sin(${a}, 1i)`,
   floor: call("floor"),
   ceil: call("ceil"),
   round: call("round"),
