@@ -7,6 +7,8 @@ import { GpuError } from "./errors.ts";
 export class Failures {
   #pending = new Set<Promise<void>>();
   #first: GpuError | undefined;
+  /** Reported by the device without a cause: mostly the echo of a failure whose verdict is still on its way. */
+  #echo: GpuError | undefined;
   #lost: GpuError | undefined;
   /** Resolves when the device is gone, with the error that says so. Never rejects. */
   readonly lost: Promise<GpuError>;
@@ -22,18 +24,14 @@ export class Failures {
     });
     device.addEventListener("uncapturederror", (event) => {
       event.preventDefault();
-      this.add(new GpuError("GPU_VALIDATION", event.error.message, "this is a bug in a kernel or operator; report it with the message above"));
+      this.#echo ??= new GpuError("GPU_VALIDATION", event.error.message, "this is a bug in a kernel or operator; report it with the message above");
     });
-  }
-
-  add(error: GpuError): void {
-    this.#first ??= error;
   }
 
   watch(verdict: Promise<GpuError | undefined>): void {
     const settled = verdict.then(
       (error) => {
-        if (error !== undefined) this.add(error);
+        this.#first ??= error;
       },
       () => undefined, // a popped scope rejects only when the device is gone, which `lost` reports
     );
@@ -46,27 +44,31 @@ export class Failures {
     this.#lost = new GpuError("GPU_DISPOSED", "this Gpu was disposed", "open a new one, or dispose it later");
   }
 
-  /** @throws the first failure that has been reported so far. */
+  /** @throws the first failure whose cause is known so far. */
   check(): void {
     if (this.#lost !== undefined) throw this.#lost;
     const error = this.#first;
-    if (error !== undefined) {
-      this.#first = undefined;
-      throw error;
-    }
+    if (error === undefined) return;
+    this.#first = undefined;
+    this.#echo = undefined;
+    throw error;
   }
 
   /** Waits for every verdict that is still open, then throws the first failure, if any. */
   async settle(): Promise<void> {
-    while (this.#pending.size > 0) await Promise.race([Promise.all(this.#pending), this.lost]).then(() => (this.#lost ? this.#pending.clear() : undefined));
+    while (this.#pending.size > 0 && this.#lost === undefined) await Promise.race([Promise.all(this.#pending), this.lost]);
     this.check();
+    const echo = this.#echo;
+    if (echo === undefined) return;
+    this.#echo = undefined;
+    throw echo;
   }
 
   /** `work`, or the loss of the device, whichever comes first: a lost device never hangs its caller. */
   async unlessLost<T>(work: Promise<T>): Promise<T> {
     const outcome = await Promise.race([work.then((value) => ({ value }), (reason: unknown) => ({ reason })), this.lost.then((reason) => ({ reason }))]);
     if ("value" in outcome) return outcome.value;
-    this.check();
+    await this.settle();
     throw outcome.reason;
   }
 }
