@@ -1,8 +1,13 @@
+export { captureArguments, captureCode, captureTensor, type CaptureArgumentOptions, type CaptureArguments, type CaptureCode, type CaptureCodeOptions, type OutsideRead } from "./captures.ts";
 export { checkpoint } from "./checkpoint.ts";
 export { customOp, type CustomOp } from "./custom-op.ts";
 export { createEngine, Engine, type EngineOptions, type TensorOptions } from "./engine.ts";
 export { TensorError } from "./errors.ts";
 export { fromHalf, toHalf } from "./half.ts";
+export { gelu, geluTanh, relu, silu, softcap, swiglu } from "./ops/activations.ts";
+export { abs, add, addScalar, div, exp, log, maximum, minimum, mul, neg, scale, sigmoid, sqrt, square, sub, tanh, type Operand } from "./ops/arithmetic.ts";
+export { map, mapAll, type MapInputs } from "./ops/map.ts";
+export { where } from "./ops/where.ts";
 export { mean, sum, sumTo } from "./ops/sum.ts";
 export { broadcastShapes, sizeOf, type DType, type Shape } from "./shape.ts";
 export { link, type Backward, type Link } from "./tape.ts";
