@@ -22,18 +22,19 @@ export function editDistance(a: string, b: string): number {
   return last[t.length] ?? 0;
 }
 
-/** The known word closest to `word`, or undefined if none is close enough to be what was meant. */
+/**
+ * The known word that was most likely meant: one that `word` begins, else the closest by edits, else undefined.
+ * Between equally close ones the first letter decides, since it is seldom the wrong one.
+ */
 export function nearest(word: string, known: readonly string[]): string | undefined {
-  let best: string | undefined;
-  let distance = Infinity;
-  for (const candidate of known) {
-    const d = editDistance(word, candidate);
-    if (d < distance) [best, distance] = [candidate, d];
-  }
+  const lower = word.toLowerCase();
+  const begun = lower.length >= 2 ? known.find((candidate) => candidate.toLowerCase().startsWith(lower)) : undefined;
+  if (begun !== undefined) return begun;
+  const cost = (candidate: string): number => editDistance(word, candidate) + (candidate[0]?.toLowerCase() === lower[0] ? 0 : 0.5);
+  const [best] = [...known].sort((a, b) => cost(a) - cost(b));
   if (best === undefined) return undefined;
-  const bestLower = best.toLowerCase();
-  const starts = word.length >= 2 && bestLower.startsWith(word.toLowerCase());
-  return starts || distance <= Math.max(1, Math.floor(Math.max(word.length, best.length) / 3)) ? best : undefined;
+  const tolerance = Math.max(1, Math.floor(Math.max(word.length, best.length) / 3));
+  return editDistance(word, best) <= tolerance ? best : undefined;
 }
 
 /** Advice for an unknown word: the nearest known one if there is one, and all of them. */

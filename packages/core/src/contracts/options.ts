@@ -37,4 +37,5 @@ export type OptionSpec = NumberOption | BooleanOption | StringOption | ChoiceOpt
 export type OptionSpecs<C = Record<string, unknown>> = { readonly [K in keyof C]-?: OptionSpec };
 
 /** The config type of a plugin without options. */
-export type NoConfig = object;
+// eslint-disable-next-line @typescript-eslint/no-generated-empty-object-type -- an object without keys is what is meant
+export type NoConfig = Record<never, never>;
