@@ -1,1 +1,2 @@
-export {};
+export { tied, type TiedEmbeddingConfig } from "./plugin.ts";
+export { embedReference, logitsReference } from "./reference.ts";

@@ -1,1 +1,2 @@
-export {};
+export { untied, type UntiedEmbeddingConfig } from "./plugin.ts";
+export { embedReference, logitsReference } from "./reference.ts";

@@ -1,1 +1,2 @@
-export {};
+export { layer, type LayerNormConfig } from "./plugin.ts";
+export { layerNormReference } from "./reference.ts";

@@ -1,1 +1,2 @@
-export {};
+export { rms, type RmsNormConfig } from "./plugin.ts";
+export { rmsNormReference } from "./reference.ts";

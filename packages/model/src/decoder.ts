@@ -1,0 +1,153 @@
+import { bindHooks, hookParams, problemOf, PolyheadError, type AttentionContext, type BoundHook, type EmbedHook, type Hook, type KvCache, type ModelParts, type Params, type Plan, type Problem, type ResolvedSpec, type Workshop } from "@polyhead/core";
+import { add, checkIds, dropout, embedding, scale, type Engine, type Tensor } from "@polyhead/tensor";
+import { attentionSublayer, feedForwardSublayer, type Sublayer, type SublayerContext } from "./block.ts";
+import type { ResolvedDecoderConfig } from "./config.ts";
+import { feedForward } from "./feed-forward.ts";
+import { Parameters } from "./parameters.ts";
+
+export interface ForwardOptions {
+  /** Turns dropout on. */
+  readonly training?: boolean;
+  /** One cache for each attention sublayer, from `createCache`; the ids continue what it holds. */
+  readonly cache?: readonly KvCache<Tensor>[];
+  /** Positions of the tokens, u32 `[B, T]`, where they differ from their rows (left-padded batches). */
+  readonly positions?: Tensor;
+  /** First key row that each batch row may see, i32 `[B]` (left padding). */
+  readonly starts?: Tensor;
+  /** One past the last key row that each batch row may see, i32 `[B]` (right padding). */
+  readonly lengths?: Tensor;
+}
+
+/** A decoder-only language model, composed from the parts that a spec names. */
+export class DecoderModel {
+  readonly engine: Engine;
+  readonly spec: ResolvedSpec;
+  readonly parameters: Parameters;
+  /** The kernel that attention trains on, and why. */
+  readonly plan: Plan;
+  readonly #planFor: (use: Pick<Problem, "backward" | "cache" | "padded">) => Plan;
+  readonly #plans = new Map<string, Plan>();
+  readonly #parts: ModelParts<Tensor>;
+  readonly #embedding: Params<Tensor>;
+  readonly #hooks: readonly BoundHook<Tensor>[];
+  readonly #sublayers: readonly Sublayer[];
+  readonly #finalNorm: Params<Tensor> | undefined;
+
+  constructor(spec: ResolvedSpec, config: ResolvedDecoderConfig, workshop: Workshop, engine: Engine) {
+    const parts = workshop.parts(spec) as ModelParts<Tensor>;
+    this.engine = engine;
+    this.spec = spec;
+    this.#parts = parts;
+    const { place } = config.norm;
+    this.#planFor = (use) => workshop.plan(problemOf(parts, { ...use, mask: spec.mask, dtype: "f32", dropout: use.backward && spec.dropout > 0 }), engine.gpu.caps, spec.kernel);
+    this.plan = this.#planFor({ backward: true, cache: "none", padded: false });
+
+    this.parameters = new Parameters(engine, spec.layers);
+    this.#embedding = this.parameters.create("embedding", parts.embedding.params);
+    this.#hooks = bindHooks<Tensor>(parts.position.hooks as readonly Hook<Tensor>[], this.parameters.create("position", hookParams(parts.position.hooks)));
+    const { norm, attention } = parts;
+    const ffn = feedForward(spec.width, config.feedForward);
+    this.#sublayers = Array.from({ length: spec.layers }, (_, layer) => [
+      attentionSublayer(place, norm, attention, this.parameters, `blocks.${layer}.attention`),
+      feedForwardSublayer(place, norm, ffn, this.parameters, `blocks.${layer}.feedForward`),
+    ]).flat();
+    this.#finalNorm = place === "pre" ? this.parameters.create("norm", norm.params) : undefined;
+  }
+
+  /**
+   * Logits for the next token at every position.
+   *
+   * @param ids  u32 `[B, T]`
+   * @returns f32 `[B, T, vocab]`
+   * @throws PolyheadError `MODEL_CONTEXT` when the sequence is longer than the context.
+   */
+  logits(ids: Tensor, options: ForwardOptions = {}): Tensor {
+    return this.engine.scope(() => this.#parts.embedding.logits(this.hidden(ids, options), this.#embedding));
+  }
+
+  /** Mean cross-entropy of `targets` u32 `[B, T]`, in nats a token. */
+  loss(ids: Tensor, targets: Tensor, options: ForwardOptions = {}): Tensor {
+    const { embedding } = this.#parts;
+    if (embedding.loss === undefined) throw new PolyheadError("MODEL_LOSS", `embedding '${this.spec.embedding.use}' has no loss`, "use an embedding whose layer has `loss`");
+    return this.engine.scope(() => embedding.loss!(this.hidden(ids, options), targets, this.#embedding));
+  }
+
+  /** The stream after the last sublayer and the final norm, `[B, T, width]`: what the logits are made of. */
+  hidden(ids: Tensor, options: ForwardOptions = {}): Tensor {
+    const { engine } = this;
+    const [batch = 0, rows = 0] = ids.shape;
+    const offset = options.cache?.[0]?.length ?? 0;
+    if (ids.rank !== 2) throw new PolyheadError("MODEL_IDS", `ids of shape [${ids.shape.join(", ")}]; expected [batch, tokens]`, "reshape them to [1, tokens] for a single sequence");
+    if (offset + rows > this.spec.context) {
+      throw new PolyheadError("MODEL_CONTEXT", `${offset + rows} positions; this model's context holds ${this.spec.context}`, "cut the sequence to its last tokens, or build the model with a longer context");
+    }
+    const drop = options.training === true ? this.spec.dropout : 0;
+    return engine.scope(() => {
+      let x = this.#parts.embedding.embed(ids, this.#embedding);
+      for (const { hook, params } of this.#hooks) if (hook.site === "embed") x = addTable(x, hook, params["table"]!, offset, batch, options.positions);
+      if (drop > 0) x = dropout(x, drop);
+      let attentions = 0;
+      for (const sub of this.#sublayers) {
+        const cache = sub.kind === "attention" ? options.cache?.[attentions++] : undefined;
+        const input = x;
+        x = engine.scope(() => sub.apply(input, this.#context(offset, drop, options, cache)));
+      }
+      return this.#finalNorm === undefined ? x : this.#parts.norm.apply(x, this.#finalNorm);
+    });
+  }
+
+  /** Empty caches, one an attention sublayer, for `batch` sequences of up to `capacity` tokens (default: the context). */
+  createCache({ batch, capacity = this.spec.context }: { readonly batch: number; readonly capacity?: number }): KvCache<Tensor>[] {
+    return this.#sublayers.filter((sub) => sub.kind === "attention").map(() => this.#parts.attention.createCache(this.engine, { batch, capacity }));
+  }
+
+  /** Token ids as a tensor u32 `[batch, tokens]`. @throws TensorError `TENSOR_VALUE` naming the first id outside the vocabulary. */
+  ids(ids: ArrayLike<number>, batch = 1): Tensor {
+    checkIds(ids, this.spec.vocab);
+    return this.engine.tensor(ids, [batch, ids.length / batch], { dtype: "u32" });
+  }
+
+  /** What the model is made of and what it runs on, in plain words. */
+  explain(): string {
+    const { spec } = this;
+    const parts = (["attention", "position", "norm", "embedding"] as const).map((part) => `${part} '${spec[part].use}'`).join(", ");
+    return [`${spec.architecture}: ${spec.layers} layers of width ${spec.width}, ${this.parameters.count.toLocaleString("en")} parameters; ${parts}`, this.plan.explain()].join("\n");
+  }
+
+  dispose(): void {
+    this.parameters.dispose();
+  }
+
+  /** Training, decoding and padded batches pose different problems, and may run on different kernels. */
+  #planOf(options: ForwardOptions): Plan {
+    const use = { backward: options.cache === undefined, cache: options.cache === undefined ? "none" : "dense", padded: options.starts !== undefined || options.lengths !== undefined } as const;
+    if (use.backward && !use.padded) return this.plan;
+    const key = JSON.stringify(use);
+    const plan = this.#plans.get(key) ?? this.#planFor(use);
+    this.#plans.set(key, plan);
+    return plan;
+  }
+
+  #context(offset: number, drop: number, options: ForwardOptions, cache: KvCache<Tensor> | undefined): SublayerContext {
+    const attention: AttentionContext<Tensor> = {
+      hooks: this.#hooks.filter((bound): bound is AttentionContext<Tensor>["hooks"][number] => bound.hook.site !== "embed"),
+      mask: this.spec.mask,
+      plan: this.#planOf(options),
+      offset,
+      dropout: drop,
+      ...(cache && { cache }),
+      ...(options.positions && { positions: options.positions }),
+      ...(options.starts && { starts: options.starts }),
+      ...(options.lengths && { lengths: options.lengths }),
+    };
+    return { attention, dropout: drop };
+  }
+}
+
+/** x · tokenScale + table[position]; rows of a batch share their positions unless told otherwise. */
+function addTable(x: Tensor, hook: EmbedHook, table: Tensor, offset: number, batch: number, positions: Tensor | undefined): Tensor {
+  const token = hook.tokenScale === 1 ? x : scale(x, hook.tokenScale);
+  const [, rows = 0, width = 0] = x.shape;
+  const row = positions === undefined ? table.narrow(0, offset, rows).reshape([1, rows, width]).expand([batch, rows, width]) : embedding(table, positions);
+  return add(token, row);
+}

@@ -1,0 +1,52 @@
+import type { Parameter, Parameters } from "@polyhead/model";
+import { adamwStep, type Tensor } from "@polyhead/tensor";
+
+export interface AdamWOptions {
+  readonly beta1?: number;
+  readonly beta2?: number;
+  readonly epsilon?: number;
+  /** Decoupled decay of the parameters whose spec says so. */
+  readonly weightDecay?: number;
+  /** Largest global gradient norm; larger gradients are scaled down to it. Default: no clipping. */
+  readonly clip?: number;
+}
+
+/** AdamW (Loshchilov and Hutter, 2019, arXiv:1711.05101) with PyTorch's bias correction and global-norm clipping on the GPU. */
+export class AdamW {
+  readonly options: Required<Omit<AdamWOptions, "clip">> & Pick<AdamWOptions, "clip">;
+  readonly parameters: readonly Parameter[];
+  /** Running means of gradient and squared gradient, by parameter. */
+  readonly first: readonly Tensor[];
+  readonly second: readonly Tensor[];
+  /** Updates done so far. */
+  steps = 0;
+
+  constructor(parameters: Parameters, options: AdamWOptions = {}) {
+    this.options = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01, ...options };
+    this.parameters = parameters.trainable;
+    const zeros = ({ tensor }: Parameter): Tensor => tensor.engine.keep(tensor.engine.zeros(tensor.shape));
+    this.first = this.parameters.map(zeros);
+    this.second = this.parameters.map(zeros);
+  }
+
+  /**
+   * One update from the gathered gradients, which it clears.
+   *
+   * @returns the global gradient norm before clipping, still on the GPU: f32 of one element
+   */
+  step(rate: number): Tensor {
+    this.steps++;
+    const { beta1, beta2, epsilon, weightDecay, clip } = this.options;
+    const { norm } = adamwStep(
+      this.parameters.map(({ tensor }) => tensor),
+      { first: this.first, second: this.second },
+      { rate, beta1, beta2, epsilon, step: this.steps, weightDecay: this.parameters.map(({ spec }) => (spec.decay ? weightDecay : 0)), ...(clip !== undefined && { clip }) },
+    );
+    for (const { tensor } of this.parameters) tensor.zeroGrad();
+    return norm;
+  }
+
+  dispose(): void {
+    for (const tensor of [...this.first, ...this.second]) tensor.dispose();
+  }
+}

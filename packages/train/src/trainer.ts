@@ -1,0 +1,161 @@
+import { PolyheadError } from "@polyhead/core";
+import type { DecoderModel } from "@polyhead/model";
+import { concat, type Engine, type Tensor } from "@polyhead/tensor";
+import type { Batch, BatchSource } from "./batches.ts";
+import { AdamW, type AdamWOptions } from "./optimizer.ts";
+import type { Schedule } from "./schedule.ts";
+
+export interface TrainerOptions {
+  readonly model: DecoderModel;
+  readonly data: BatchSource;
+  /** Evaluated as it is, in chunks of `evaluationRows` windows. */
+  readonly validation?: Batch;
+  readonly evaluationRows?: number;
+  readonly schedule: Schedule;
+  readonly optimizer?: AdamWOptions;
+  /** Micro-batches summed into one update; the gradient is that of their mean loss. */
+  readonly accumulate?: number;
+  /** Updates between two reports: their losses come from the GPU in one read. */
+  readonly reportEvery?: number;
+  /** Updates between two evaluations; the last update is always followed by one. */
+  readonly evaluateEvery?: number;
+}
+
+/** One update. */
+export interface StepRecord {
+  readonly kind: "step";
+  /** Counted from 1. */
+  readonly step: number;
+  /** Mean cross-entropy before the update, nats a token. */
+  readonly loss: number;
+  readonly rate: number;
+  /** Global gradient norm before clipping. */
+  readonly gradNorm: number;
+  /** Of training alone, over the updates since the last report. */
+  readonly tokensPerSecond: number;
+}
+
+export interface EvaluationRecord {
+  readonly kind: "evaluation";
+  readonly step: number;
+  /** Mean cross-entropy over the validation windows, nats a token. */
+  readonly loss: number;
+}
+
+export type TrainRecord = StepRecord | EvaluationRecord;
+
+/**
+ * The training loop: forward, backward, update. It is a plain generator of records; saving, logging and drawing are the
+ * caller's, between two of them. Same seed, same numbers: a run that is resumed equals one that never stopped, bit by bit.
+ */
+export class Trainer {
+  readonly model: DecoderModel;
+  readonly optimizer: AdamW;
+  readonly #options: TrainerOptions;
+  readonly #engine: Engine;
+
+  constructor(options: TrainerOptions) {
+    this.model = options.model;
+    this.optimizer = new AdamW(options.model.parameters, options.optimizer);
+    this.#options = options;
+    this.#engine = options.model.engine;
+  }
+
+  /** Updates done so far. */
+  get step(): number {
+    return this.optimizer.steps;
+  }
+
+  /**
+   * Trains until `until` updates are done. When `signal` aborts, it finishes the update at hand, reports it and ends:
+   * the state is then as good as at any other step.
+   *
+   * @throws PolyheadError `TRAIN_DIVERGED` when the loss is no longer a number.
+   */
+  async *run(until: number, signal?: AbortSignal): AsyncGenerator<TrainRecord, void, void> {
+    const { reportEvery = 1, evaluateEvery, validation } = this.#options;
+    let waiting: Pending[] = [];
+    let since = performance.now();
+    while (this.step < until && signal?.aborted !== true) {
+      waiting.push(this.#update());
+      const last = this.step === until;
+      const evaluation = validation !== undefined && (last || (evaluateEvery !== undefined && this.step % evaluateEvery === 0));
+      if (!last && !evaluation && waiting.length < reportEvery) continue;
+      yield* await this.#report(waiting, since);
+      waiting = [];
+      if (evaluation) yield { kind: "evaluation", step: this.step, loss: await this.evaluate(validation) };
+      since = performance.now();
+    }
+    if (waiting.length > 0) yield* await this.#report(waiting, since);
+  }
+
+  /** Mean loss over the rows of `batch`, without dropout or gradients. */
+  async evaluate(batch: Batch): Promise<number> {
+    const { context } = this.model.spec;
+    const { evaluationRows = 8 } = this.#options;
+    const rows = batch.inputs.length / context;
+    let total = 0;
+    for (let row = 0; row < rows; row += evaluationRows) {
+      const count = Math.min(evaluationRows, rows - row);
+      const part = (ids: Uint32Array): Uint32Array => ids.subarray(row * context, (row + count) * context);
+      const loss = this.#engine.noGrad(() => this.#engine.scope(() => this.model.loss(this.model.ids(part(batch.inputs), count), this.model.ids(part(batch.targets), count))));
+      total += (await loss.item()) * count;
+      loss.dispose();
+    }
+    return total / rows;
+  }
+
+  dispose(): void {
+    this.optimizer.dispose();
+  }
+
+  #update(): Pending {
+    const { data, schedule, accumulate = 1 } = this.#options;
+    const engine = this.#engine;
+    const rate = schedule(this.step);
+    let tokens = 0;
+    const measured = engine.scope(() => {
+      const losses: Tensor[] = [];
+      for (let micro = 0; micro < accumulate; micro++) {
+        const { inputs, targets } = data.batch(this.step * accumulate + micro);
+        const rows = inputs.length / this.model.spec.context;
+        tokens += inputs.length;
+        losses.push(
+          engine.scope(() => {
+            const loss = this.model.loss(this.model.ids(inputs, rows), this.model.ids(targets, rows), { training: true });
+            loss.backward(engine.full(loss.shape, 1 / accumulate));
+            return loss.detach().reshape([1]);
+          }),
+        );
+      }
+      return engine.noGrad(() => concat([...losses, this.optimizer.step(rate).reshape([1])], 0));
+    });
+    engine.flush();
+    return { step: this.step, rate, tokens, measured };
+  }
+
+  async #report(pending: readonly Pending[], since: number): Promise<StepRecord[]> {
+    const engine = this.#engine;
+    const all = engine.noGrad(() => engine.scope(() => concat(pending.map(({ measured }) => measured), 0)));
+    const numbers = await all.read();
+    const seconds = (performance.now() - since) / 1000;
+    const tokensPerSecond = pending.reduce((sum, { tokens }) => sum + tokens, 0) / seconds;
+    all.dispose();
+    for (const { measured } of pending) measured.dispose();
+    const each = numbers.length / pending.length;
+    return pending.map(({ step, rate }, i) => {
+      const mine = numbers.subarray(i * each, (i + 1) * each);
+      const loss = mine.subarray(0, -1).reduce((sum, x) => sum + x, 0) / (each - 1);
+      if (!Number.isFinite(loss)) throw new PolyheadError("TRAIN_DIVERGED", `the loss of step ${step} is ${loss}`, "lower the learning rate, lengthen the warm-up, or clip the gradient; resume from the last checkpoint");
+      return { kind: "step", step, loss, rate, gradNorm: mine.at(-1)!, tokensPerSecond };
+    });
+  }
+}
+
+/** An update whose numbers are still on the GPU: the losses of its micro-batches and the gradient norm. */
+interface Pending {
+  readonly step: number;
+  readonly rate: number;
+  readonly tokens: number;
+  readonly measured: Tensor;
+}
