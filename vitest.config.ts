@@ -1,11 +1,14 @@
-import { readdirSync } from "node:fs";
-import { defineConfig } from "vitest/config";
+import { playwright } from "@vitest/browser-playwright";
+import { existsSync, readdirSync } from "node:fs";
+import { defineConfig, type ViteUserConfigExport } from "vitest/config";
+import { findChromium } from "./tooling/browser/chromium.ts";
 
-const conditions = ["@polyhead/source", "module", "node", "development|production"];
+const source = ["@polyhead/source", "module"];
+const mode = "development|production";
 
 const node = (root: string) => ({
-  resolve: { conditions },
-  ssr: { resolve: { conditions } },
+  resolve: { conditions: [...source, "node", mode] },
+  ssr: { resolve: { conditions: [...source, "node", mode] } },
   test: {
     name: root.split("/").at(-1)!,
     root,
@@ -18,10 +21,32 @@ const node = (root: string) => ({
   },
 });
 
+/** POLYHEAD_BROWSER=0 leaves the browser out. */
+const chromium = process.env["POLYHEAD_BROWSER"] === "0" ? undefined : findChromium();
+
+const browser = (launchOptions: NonNullable<typeof chromium>) => ({
+  resolve: { conditions: [...source, "browser", mode] },
+  test: {
+    name: "chromium",
+    include: ["packages/*/test/**/*.browser.test.ts"],
+    testTimeout: 120_000,
+    browser: {
+      enabled: true,
+      headless: true,
+      screenshotFailures: false,
+      provider: playwright({ launchOptions }),
+      instances: [{ browser: "chromium" as const }],
+    },
+  },
+});
+
 const withTests = ["packages", "examples", "tooling"].flatMap((group) =>
   readdirSync(new URL(group, import.meta.url), { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
+    .filter((entry) => entry.isDirectory() && existsSync(new URL(`${group}/${entry.name}/test`, import.meta.url)))
     .map((entry) => `${group}/${entry.name}`),
 );
 
-export default defineConfig({ test: { projects: withTests.map(node), passWithNoTests: true } });
+const config: ViteUserConfigExport = defineConfig({
+  test: { projects: [...withTests.map(node), ...(chromium === undefined ? [] : [browser(chromium)])], passWithNoTests: true },
+});
+export default config;

@@ -20,6 +20,9 @@ export interface NodeAdapter {
 // Collecting a GPU takes its devices with it, and the next call on one of them is a segmentation fault.
 const alive: GPU[] = [];
 let noticed = false;
+// Once Dawn has said that the system has no adapter it is not asked again: the loader that the embedded driver brought
+// stays loaded, would be taken for the system's, and complains on stderr.
+let systemHasNone = false;
 
 const NOTICE =
   "polyhead: no GPU driver found, running on the embedded software GPU (SwiftShader). " +
@@ -68,9 +71,10 @@ function notice(say: (notice: string) => void): void {
  */
 export async function openNodeAdapter(options: NodeAdapterOptions = {}): Promise<NodeAdapter> {
   const prefer = preference(options);
-  if (prefer === "system" && systemMayHaveGpu()) {
-    const adapter = await ask();
+  if (prefer === "system" && !systemHasNone) {
+    const adapter = systemMayHaveGpu() ? await ask() : undefined;
     if (adapter !== undefined) return { adapter, source: "system" };
+    systemHasNone = true;
   }
   const looked = prefer === "embedded" ? "" : "the system has no GPU driver, and ";
   const embedded = unpackSwiftShader();

@@ -1,4 +1,12 @@
 export {
+  assertClose, compare, EXACT, FORWARD, GRADIENT, ONNX, ONNX_F16, report, unravel,
+  type CloseOptions, type Comparison, type Rule,
+} from "./compare.ts";
+export { centralDifference, checkGradients, type Differentiable, type GradientCase, type GradientInput, type GradientOptions } from "./gradient-check.ts";
+export { expectUnpoisoned, onFreshGpu, type OpenGpu, type Results } from "./poison.ts";
+export { uniform } from "./random.ts";
+export {
   flashCases, hfModels, nanoGptRun, onnxCases, openSafetensors, referenceSets,
   type FlashCase, type HfModel, type NanoGptRun, type OnnxCase, type OnnxSlot,
 } from "./reference-data.ts";
+export { onEngine, type DifferentiableTensor, type TensorMaker } from "./tensors.ts";
