@@ -12,3 +12,8 @@ export { mean, sum, sumTo } from "./ops/sum.ts";
 export { broadcastShapes, sizeOf, type DType, type Shape } from "./shape.ts";
 export { link, type Backward, type Link } from "./tape.ts";
 export { Tensor, type TensorData, type TensorLayout } from "./tensor.ts";
+export { crossEntropy, type CrossEntropyOptions } from "./ops/cross-entropy.ts";
+export { checkIds, embedding } from "./ops/embedding.ts";
+export { layerNorm, layerNormWithStats, type LayerNormOptions, type LayerNormWithStats } from "./ops/layer-norm.ts";
+export { rmsNorm, type RmsNormOptions } from "./ops/rms-norm.ts";
+export { logSoftmax, softmax } from "./ops/softmax.ts";
