@@ -18,7 +18,7 @@ function run(command: string, args: readonly string[], cwd: string): Outcome {
  * Packs one built package as npm would and asks two judges about the archive: publint (are the files that the manifest
  * promises there, and what they claim to be) and attw (do types resolve as the code does). Returns what is wrong.
  */
-function check(folder: string, scratch: string): string[] {
+export function check(folder: string, scratch: string): string[] {
   if (!existsSync(join(folder, "dist", "index.js"))) return ["it is not built; run `npm run build` first"];
   const packed = run("npm", ["pack", "--ignore-scripts", "--silent", "--pack-destination", scratch], folder);
   const archive = join(scratch, packed.output.split("\n").at(-1) ?? "");
@@ -30,14 +30,19 @@ function check(folder: string, scratch: string): string[] {
   return judges.filter(({ ok }) => !ok).map(({ output }) => output);
 }
 
-const packages = fileURLToPath(new URL("../../packages", import.meta.url));
-const scratch = mkdtempSync(join(tmpdir(), "polyhead-pack-"));
-try {
-  const names = readdirSync(packages).filter((name) => existsSync(join(packages, name, "package.json")));
-  const wrong = names.flatMap((name) => check(join(packages, name), scratch).map((problem) => `packages/${name}\n${problem}\n`));
-  for (const problem of wrong) console.log(problem);
-  console.log(`packages: ${names.length} packed, ${wrong.length} complaints`);
-  process.exitCode = wrong.length === 0 ? 0 : 1;
-} finally {
-  rmSync(scratch, { recursive: true, force: true });
+function checkAll(packages: string): boolean {
+  const scratch = mkdtempSync(join(tmpdir(), "polyhead-pack-"));
+  try {
+    const names = readdirSync(packages).filter((name) => existsSync(join(packages, name, "package.json")));
+    const wrong = names.flatMap((name) => check(join(packages, name), scratch).map((problem) => `packages/${name}\n${problem}\n`));
+    for (const problem of wrong) console.log(problem);
+    console.log(`packages: ${names.length} checked, ${wrong.length} complaints`);
+    return wrong.length === 0;
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  process.exitCode = checkAll(fileURLToPath(new URL("../../packages", import.meta.url))) ? 0 : 1;
 }
