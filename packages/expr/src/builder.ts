@@ -87,16 +87,16 @@ export class Builder implements ExprOwner {
    * every value made.
    *
    * @throws ExprError `EXPR_TYPE` on an operand the operator does not take, `EXPR_CONSTANT` when constants overflow, give
-   * an infinity or NaN, or an integer is divided by the constant 0.
+   * an infinity or NaN, or the divisor is the constant 0.
    */
   apply(op: OpName, operands: readonly Like[]): Expr {
     const lifted = operands.map((operand) => this.lift(operand));
     const [type, args] = this.#typed(op, lifted);
     const [first] = args;
     if (OPS[op].takes === "convert" && first?.type === op) return first;
-    const divisor = op === "idiv" || op === "mod" ? args[1] : undefined;
+    const divisor = op === "div" || op === "idiv" || op === "mod" ? args[1] : undefined;
     if (divisor?.op === "const" && divisor.leaf.value === 0) {
-      throw new ExprError("EXPR_CONSTANT", `${op} by the constant 0; expected another divisor`, "WGSL refuses such a shader; divide by something else");
+      throw new ExprError("EXPR_CONSTANT", `${op} by the constant 0; expected another divisor`, "divide by something else, or by a captured scalar if it may become 0");
     }
     if (args.every((arg) => arg.op === "const")) return this.#fold(op, type, args);
     return simplify(this, op, args) ?? this.intern(op, type, args, {});

@@ -17,7 +17,8 @@ type Slope = NumberExpr | undefined;
  * argument at a tie, so clamp has slope 1 at its bounds, `max(0, x)` slope 0 at 0, and `max(x, 0)` slope 1; floor, ceil,
  * round, sign, conversions to i32 and comparisons are flat everywhere, jumps included.
  *
- * @throws ExprError `EXPR_NAME` on a name that is not a variable, `EXPR_TYPE` when it is not f32 or an output is bool.
+ * @throws ExprError `EXPR_NAME` on a name that is not a variable, `EXPR_TYPE` when it is not f32 or an output is bool,
+ * `EXPR_CONSTANT` when a constant slope is no finite f32, as in `x * 1e30 * 1e30`.
  */
 export function derivative(target: Program, wrt: string): Program {
   const type = target.vars[wrt];
