@@ -48,6 +48,11 @@ describe("floats", () => {
     expect(evaluate(floats`0 * x, x - x, x == x`, { x: NaN })).toEqual([NaN, NaN, 0]);
   });
 
+  it("keep the sign of zero: x + 0 is not folded, x + −0 is", () => {
+    expect(evaluate(floats`x + 0.0`, { x: -0 })).toEqual([0]);
+    expect(floats`x + -0.0`.key).toBe(floats`x`.key);
+  });
+
   it("erf is right to float64", () => {
     // Abramowitz and Stegun, table 7.1, and its limit.
     const known: readonly (readonly [number, number])[] = [[0, 0], [0.1, 0.1124629160182849], [0.5, 0.5204998778130465], [1, 0.8427007929497149], [2, 0.9953222650189527], [3, 0.9999779095030014], [7, 1]];
