@@ -30,6 +30,11 @@ export function embedHook({ id, table, tokenScale = 1 }: { readonly id: string; 
   return Object.freeze({ site: "embed", id, params: Object.freeze({ table }), tokenScale, reference });
 }
 
+/** The two elements of a pair, as indices into the head's vector. */
+export function pairElements({ layout, rotaryDim }: Pick<QkPairHook, "layout" | "rotaryDim">, pair: number): readonly [number, number] {
+  return layout === "half" ? [pair, pair + rotaryDim / 2] : [2 * pair, 2 * pair + 1];
+}
+
 /** What {@link pairHook} is made of. */
 export interface PairHookDraft {
   readonly id: string;
@@ -50,34 +55,32 @@ export function pairHook({ id, program, layout, rotaryDim, applies = "both" }: P
     throw new PolyheadError("HOOK_ROTARY", `rotaryDim of hook '${id}' is ${String(rotaryDim)}; expected an even number of at least 2`, "choose an even head size, or an even rotaryDim within it");
   }
   expectVars(id, program, ["x0", "x1", "position", "pair", "head"], "pairMod");
-  const pairs = rotaryDim / 2;
-  const [first, second] = layout === "half" ? [(i: number) => i, (i: number) => i + pairs] : [(i: number) => 2 * i, (i: number) => 2 * i + 1];
+  const pairs = Array.from({ length: rotaryDim / 2 }, (_, pair) => pairElements({ layout, rotaryDim }, pair));
   const slopes = [derivative(program, "x0"), derivative(program, "x1")] as const;
 
   const checked = (vector: Float64Array): Float64Array => {
     if (vector.length >= rotaryDim) return vector.slice();
     throw new PolyheadError("HOOK_ROTARY", `hook '${id}' turns ${String(rotaryDim)} elements of a head of ${String(vector.length)}`, "choose a rotaryDim within the head's size");
   };
-  const env = (vector: Float64Array, position: number, pair: number, head: number) => ({ x0: vector[first(pair)] ?? 0, x1: vector[second(pair)] ?? 0, position, pair, head });
-
   const reference: QkPairHook["reference"] = (vector, position, head) => {
     const out = checked(vector);
-    for (let pair = 0; pair < pairs; pair++) {
-      const [y0 = NaN, y1 = NaN] = evaluate(program, env(vector, position, pair, head));
-      out[first(pair)] = y0;
-      out[second(pair)] = y1;
+    for (const [pair, [i, j]] of pairs.entries()) {
+      const [y0 = NaN, y1 = NaN] = evaluate(program, { x0: vector[i] ?? NaN, x1: vector[j] ?? NaN, position, pair, head });
+      out[i] = y0;
+      out[j] = y1;
     }
     return out;
   };
   const pullback: QkPairHook["pullback"] = (vector, position, head, gradient) => {
     const out = checked(gradient);
-    for (let pair = 0; pair < pairs; pair++) {
-      const at = env(vector, position, pair, head);
-      const [g0 = 0, g1 = 0] = [gradient[first(pair)], gradient[second(pair)]];
-      for (const [i, slope] of slopes.entries()) {
-        const [d0 = NaN, d1 = NaN] = evaluate(slope, at);
-        out[i === 0 ? first(pair) : second(pair)] = g0 * d0 + g1 * d1;
-      }
+    for (const [pair, [i, j]] of pairs.entries()) {
+      const env = { x0: vector[i] ?? NaN, x1: vector[j] ?? NaN, position, pair, head };
+      const [by0, by1] = slopes.map((slope) => {
+        const [d0 = NaN, d1 = NaN] = evaluate(slope, env);
+        return (gradient[i] ?? NaN) * d0 + (gradient[j] ?? NaN) * d1;
+      });
+      out[i] = by0 ?? NaN;
+      out[j] = by1 ?? NaN;
     }
     return out;
   };

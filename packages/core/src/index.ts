@@ -62,7 +62,7 @@ export {
 export { bindHooks, hookParams, sortHooks, type SortedHooks } from "./binding.ts";
 export { checkOption, resolveConfig } from "./config.ts";
 export { isPolyheadError, PolyheadError } from "./errors.ts";
-export { embedHook, pairHook, type PairHookDraft, rowHook, scoreHook } from "./hooks.ts";
+export { embedHook, pairElements, pairHook, type PairHookDraft, rowHook, scoreHook } from "./hooks.ts";
 export { createLab } from "./lab.ts";
 export type { Lab, ModelOf, ModelSpec, Named, NameOf } from "./lab-types.ts";
 export { toProgram } from "./mask-program.ts";

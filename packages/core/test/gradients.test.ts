@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Array64, type ReferenceInputs, array64, capture, causal, custom, full, maskMod, referenceAttention, referenceGradients, rowHook, scoreHook, scoreMod, window } from "../src/index.ts";
+import { type Array64, type ReferenceInputs, array64, capture, causal, custom, full, maskMod, pairHook, pairMod, referenceAttention, referenceGradients, rowHook, scoreHook, scoreMod, window } from "../src/index.ts";
 import { alibiHook, qkNormHook, ropeHook, softcapHook } from "./fixtures.ts";
 import { randoms, worst } from "./numbers.ts";
 
@@ -72,6 +72,17 @@ describe("the gradients of the reference are those of central differences", () =
       const got = gradients.captures.get(table);
       expect(worst(got ?? array64([], [0]), differences(table.data as Float64Array, table.shape, () => loss(inputs))), table.name).toBeLessThan(2e-9);
     }
+  });
+});
+
+describe("the gradient of a table that a qk hook learns", () => {
+  it("comes from queries and keys, before and after other hooks", () => {
+    const angles = capture(Float64Array.of(0.7, -0.4), [2], { learned: true, name: "angles" });
+    const program = pairMod`t = ${angles}[pair] * f32(position); x0 * cos(t) - x1 * sin(t), x0 * sin(t) + x1 * cos(t)`;
+    const qk = [qkNormHook, pairHook({ id: "learned-rope", program, layout: "half", rotaryDim: 4 }), ropeHook(4)];
+    const inputs = { ...base, qk, qOffset: 1 };
+    const got = referenceGradients(inputs, seedO, seedLse).captures.get(angles);
+    expect(worst(got ?? array64([], [0]), differences(angles.data as Float64Array, [2], () => loss(inputs)))).toBeLessThan(2e-9);
   });
 });
 

@@ -1,1 +1,2 @@
-export {};
+export { rope, type RopeConfig } from "./plugin.ts";
+export { frequencies, rotate, rotaryTables, unrotate, type RotaryLayout, type RotaryTables } from "./reference.ts";

@@ -1,8 +1,9 @@
-import { type Capture, type Program, captureDerivatives, derivative, evaluate } from "@polyhead/expr";
+import { type Capture, type LoadSite, type Program, captureDerivatives, derivative, evaluate } from "@polyhead/expr";
 import type { ScoreHook } from "../contracts/hooks.ts";
 import { PolyheadError } from "../errors.ts";
 import { type Array64, broadcastOffset, sizeOf, zeros64 } from "./array.ts";
 import { type Cell, type ReferenceOutputs, eachCell, referenceAttention } from "./attention.ts";
+import { type CaptureGradients, addAtSite } from "./captures.ts";
 import { checkSizes, type ReferenceInputs } from "./inputs.ts";
 import { hooked, unhooked } from "./qk.ts";
 
@@ -13,7 +14,7 @@ export interface ReferenceGradients {
   readonly v: Array64;
   readonly bias?: Array64;
   readonly additiveMask?: Array64;
-  /** By learned capture of the score hooks, shaped like it. */
+  /** By learned capture of the pair and score hooks, shaped like it. */
   readonly captures: ReadonlyMap<Capture, Array64>;
 }
 
@@ -21,11 +22,7 @@ export interface ReferenceGradients {
 interface HookSlope {
   readonly hook: ScoreHook;
   readonly byScore: Program;
-  readonly sites: ReturnType<typeof captureDerivatives>;
-}
-
-function flatIndex(shape: readonly number[], index: readonly number[]): number {
-  return shape.reduce((offset, n, axis) => offset * n + (index[axis] ?? 0), 0);
+  readonly sites: readonly LoadSite[];
 }
 
 function add(array: Array64, at: number, value: number): void {
@@ -33,18 +30,14 @@ function add(array: Array64, at: number, value: number): void {
 }
 
 /** Runs ds = d loss/d (score after the hooks) back through them; returns d loss/d (score before them). */
-function throughHooks(slopes: readonly HookSlope[], start: number, ds: number, { global }: Cell, captures: Map<Capture, Array64>): number {
+function throughHooks(slopes: readonly HookSlope[], start: number, ds: number, { global }: Cell, captures: CaptureGradients): number {
   const before = [start];
   for (const { hook } of slopes) before.push(hook.reference(before.at(-1) ?? 0, global));
   let gradient = ds;
   for (const [n, { byScore, sites }] of [...slopes.entries()].reverse()) {
     const env = { score: before[n] ?? 0, ...global };
-    for (const site of sites) {
-      let table = captures.get(site.capture);
-      if (table === undefined) captures.set(site.capture, (table = zeros64(site.capture.shape)));
-      add(table, flatIndex(site.capture.shape, evaluate(site.index, env)), gradient * (evaluate(site.derivative, env)[0] ?? 0));
-    }
-    gradient *= evaluate(byScore, env)[0] ?? 0;
+    for (const site of sites) addAtSite(captures, site, env, [gradient]);
+    gradient *= evaluate(byScore, env)[0] ?? NaN;
   }
   return gradient;
 }
@@ -72,7 +65,7 @@ export function referenceGradients(inputs: ReferenceInputs, dO: Array64, dLse?: 
   const [dq, dk, dv] = [zeros64(inputs.q.shape), zeros64(inputs.k.shape), zeros64(inputs.v.shape)];
   const dBias = inputs.bias && zeros64(inputs.bias.shape);
   const dMask = inputs.additiveMask && zeros64(inputs.additiveMask.shape);
-  const captures = new Map<Capture, Array64>();
+  const captures: CaptureGradients = new Map();
   const slopes = (inputs.score ?? []).map((hook): HookSlope => ({ hook, byScore: derivative(hook.program, "score"), sites: captureDerivatives(hook.program) }));
 
   const rowOf = ({ b, h, i }: Cell): number => (b * Hq + h) * Tq + i;
@@ -112,8 +105,8 @@ export function referenceGradients(inputs: ReferenceInputs, dO: Array64, dLse?: 
   });
 
   return {
-    q: unhooked(inputs, "q", dq),
-    k: unhooked(inputs, "k", dk),
+    q: unhooked(inputs, "q", dq, captures),
+    k: unhooked(inputs, "k", dk, captures),
     v: dv,
     ...(dBias === undefined ? {} : { bias: dBias }),
     ...(dMask === undefined ? {} : { additiveMask: dMask }),

@@ -1,6 +1,9 @@
-import type { QkHook } from "../contracts/hooks.ts";
+import { type LoadSite, captureDerivatives } from "@polyhead/expr";
+import type { QkHook, QkPairHook } from "../contracts/hooks.ts";
 import { PolyheadError } from "../errors.ts";
+import { pairElements } from "../hooks.ts";
 import { type Array64, zeros64 } from "./array.ts";
+import { type CaptureGradients, addAtSite } from "./captures.ts";
 import { queryOffset, type ReferenceInputs } from "./inputs.ts";
 
 type Side = "q" | "k";
@@ -32,14 +35,24 @@ export function hooked(inputs: ReferenceInputs, side: Side): Array64 {
   return out;
 }
 
+/** Adds the gradients of the tables that a pair hook learns, given that of its output for one row. */
+function learn(hook: QkPairHook, sites: readonly LoadSite[], x: Float64Array, position: number, head: number, g: Float64Array, captures: CaptureGradients): void {
+  for (let pair = 0; pair < hook.rotaryDim / 2; pair++) {
+    const [i, j] = pairElements(hook, pair);
+    const env = { x0: x[i] ?? NaN, x1: x[j] ?? NaN, position, pair, head };
+    for (const site of sites) addAtSite(captures, site, env, [g[i] ?? NaN, g[j] ?? NaN]);
+  }
+}
+
 /**
- * The gradient of q or k before its hooks, from that after them.
+ * The gradient of q or k before its hooks, from that after them; those of learned tables are added to `captures`.
  * @throws PolyheadError REF_NO_PULLBACK if a row hook states no pullback.
  */
-export function unhooked(inputs: ReferenceInputs, side: Side, gradient: Array64): Array64 {
+export function unhooked(inputs: ReferenceInputs, side: Side, gradient: Array64, captures: CaptureGradients): Array64 {
   const source = inputs[side];
   const hooks = acting(inputs, side);
   if (hooks.length === 0) return gradient;
+  const sites = hooks.map((hook) => (hook.form === "pair" ? captureDerivatives(hook.program) : []));
   const D = source.shape[3] ?? 0;
   const out = zeros64(source.shape);
   eachRow(inputs, side, (row, position, head) => {
@@ -50,7 +63,9 @@ export function unhooked(inputs: ReferenceInputs, side: Side, gradient: Array64)
       if (hook.pullback === undefined) {
         throw new PolyheadError("REF_NO_PULLBACK", `qk hook '${hook.id}' has no pullback, so the reference cannot differentiate it`, "give the hook a pullback");
       }
-      g = hook.pullback(stages[i] ?? new Float64Array(D), position, head, g, inputs.qkParams?.[hook.id]);
+      const x = stages[i] ?? new Float64Array(D);
+      if (hook.form === "pair") learn(hook, sites[i] ?? [], x, position, head, g, captures);
+      g = hook.pullback(x, position, head, g, inputs.qkParams?.[hook.id]);
     }
     out.data.set(g, row * D);
   });

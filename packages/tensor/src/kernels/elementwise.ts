@@ -17,10 +17,10 @@ export interface ElementwiseSpec {
   readonly layout: Pick<ElementwiseLayout & { kind: "groups" }, "kind" | "reads"> | Pick<ElementwiseLayout & { kind: "strided" }, "kind" | "rank">;
 }
 
-const built = new Map<string, Kernel<string, string>>();
+const built = new Map<string, Kernel>();
 
 /** The kernel of a program and a layout. Programs of equal structure share it. */
-export function elementwiseKernel(spec: ElementwiseSpec): Kernel<string, string> {
+export function elementwiseKernel(spec: ElementwiseSpec): Kernel {
   const { program, inputs, layout } = spec;
   const key = `${inputs.join(",")};${layout.kind === "groups" ? layout.reads.join(",") : layout.rank};${program.key}`;
   let kernel = built.get(key);
@@ -31,14 +31,14 @@ export function elementwiseKernel(spec: ElementwiseSpec): Kernel<string, string>
 const ENTRY = "@compute @workgroup_size(64)\nfn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32)";
 const LANES = ["x", "y", "z", "w"] as const;
 
-function build({ name, program, inputs, layout }: ElementwiseSpec): Kernel<string, string> {
+function build({ name, program, inputs, layout }: ElementwiseSpec): Kernel {
   const types = inputs.map((input) => program.vars[input] as ParamType);
   const results = program.outputs.map(({ type }) => type as ParamType);
   const scalars = Object.entries(program.vars).filter(([variable]) => !inputs.includes(variable));
   const captures = captureCode(program.captures);
   const element = (type: ParamType): string => (layout.kind === "groups" ? `vec4<${type}>` : type);
   const body = layout.kind === "groups" ? groups(layout.reads, types, results) : strided(layout.rank, inputs.length, results.length);
-  return defineKernel<string, string>({
+  return defineKernel({
     name: `${name}/${layout.kind === "groups" ? "vec4" : `strided ${layout.rank}`}`,
     bindings: {
       ...Object.fromEntries(types.map((type, i) => [`x${i}`, `read array<${element(type)}>`] as [string, BindingSpec])),

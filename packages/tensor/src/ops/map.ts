@@ -187,7 +187,7 @@ function differentiate(program: Program, { output, wanted, tensors, buffers }: G
   const passed = slopes.filter(({ slope }) => constant(slope, 1)).map(({ name }) => name);
   const computed = slopes.filter(({ slope }) => !constant(slope, 1) && !constant(slope, 0));
   const part = (members: typeof computed): Part => {
-    const whole = formula({ ...program.vars, [seed]: "f32" } as Record<string, ScalarType>)((scope) => members.map(({ slope }) => (scope[seed] as NumberExpr).mul(slope as NumberExpr)));
+    const whole = formula({ ...program.vars, [seed]: "f32" })((scope) => members.map(({ slope }) => (scope[seed] as NumberExpr).mul(slope as NumberExpr)));
     const reads = [...tensors, seed].filter((name) => variablesOf(...whole.outputs).includes(name));
     // Only what is read stays a variable, so that the kernel has no parameter without a value.
     const used = Object.fromEntries(Object.entries(whole.vars).filter(([name]) => variablesOf(...whole.outputs).includes(name)));

@@ -1,0 +1,18 @@
+import type { BoundHook, QkHook } from "@polyhead/core";
+import { pairwise, type Tensor } from "@polyhead/tensor";
+
+/** Where the rows of q or k are: row t at global position `offset + t`, or at `rows[b, t]` (u32). */
+export interface Positions {
+  readonly offset: number;
+  readonly rows?: Tensor | undefined;
+}
+
+/** Applies qk hooks, in order, to x `[B, H, T, D]`: queries or keys. */
+export function withQkHooks(x: Tensor, side: "q" | "k", hooks: readonly BoundHook<Tensor, QkHook<Tensor>>[], { offset, rows }: Positions): Tensor {
+  return hooks.reduce((y, { hook, params }) => {
+    if (hook.applies !== "both" && hook.applies !== side) return y;
+    if (hook.form === "row") return hook.apply(y, params, { offset, ...(rows && { rows }) });
+    const { program, layout, rotaryDim } = hook;
+    return pairwise(y, program, { layout, rotaryDim, positions: rows ?? { offset }, bound: params });
+  }, x);
+}

@@ -1,0 +1,105 @@
+import { PolyheadError, type KernelInputs, type KernelOutputs } from "@polyhead/core";
+import { cast, dropout, matmul, type Tensor } from "@polyhead/tensor";
+import { keepRows } from "./keep-rows.ts";
+import { scoresByStage, softmaxOfScores } from "./score-softmax.ts";
+import { withQkHooks } from "./qk-hooks.ts";
+
+interface Sizes {
+  readonly B: number;
+  readonly Hq: number;
+  readonly Hkv: number;
+  /** Query heads a key head. */
+  readonly group: number;
+  readonly Tq: number;
+  readonly Tk: number;
+  readonly Dv: number;
+}
+
+function refuse(what: string, expected: string): never {
+  throw new PolyheadError("ATTN_SHAPE", `${what}; expected ${expected}`, "give q [B, Hq, Tq, D], k [B, Hkv, Tk, D] and v [B, Hkv, Tk, Dv], with Hkv a divisor of Hq");
+}
+
+const show = ({ shape }: Tensor): string => `[${shape.join(", ")}]`;
+
+/** @throws PolyheadError `ATTN_SHAPE` naming the shapes that do not fit. */
+function sizesOf({ q, k, v, bias, starts, lengths }: KernelInputs<Tensor>): Sizes {
+  for (const [name, x] of Object.entries({ q, k, v })) if (x.rank !== 4) refuse(`${name} is ${show(x)}`, "4 axes");
+  const [B = 0, Hq = 0, Tq = 0, D = 0] = q.shape;
+  const [Bk, Hkv = 0, Tk = 0, Dk] = k.shape;
+  const [Bv, Hv, Tv, Dv = 0] = v.shape;
+  if (Bk !== B || Dk !== D) refuse(`q is ${show(q)} and k is ${show(k)}`, "the same batch and head size");
+  if (Bv !== B || Hv !== Hkv || Tv !== Tk) refuse(`k is ${show(k)} and v is ${show(v)}`, "the same batch, heads and rows");
+  if (!(Hkv >= 1 && Hq % Hkv === 0)) refuse(`q has ${Hq} heads and k has ${Hkv}`, "a whole number of query heads a key head");
+  const full = [B, Hq, Tq, Tk];
+  if (bias !== undefined && !(bias.rank === 4 && bias.shape.every((n, axis) => n === full[axis] || n === 1))) refuse(`bias is ${show(bias)}`, `[${full.join(", ")}] with any axis 1`);
+  for (const [name, x] of Object.entries({ starts, lengths })) if (x !== undefined && !(x.rank === 1 && x.size === B && x.dtype === "i32")) refuse(`${name} is ${x.dtype} ${show(x)}`, `i32 [${B}]`);
+  return { B, Hq, Hkv, group: Hq / Hkv, Tq, Tk, Dv };
+}
+
+const widen = (x: Tensor): Tensor => (x.dtype === "f16" ? cast(x, "f32") : x);
+
+/** scale · q kᵀ `[B, Hq, Tq, Tk]`, and the values that go with it, in f32 and clean of what padding holds. */
+function prepare(inputs: KernelInputs<Tensor>, sizes: Sizes): { readonly scores: Tensor; readonly v: Tensor } {
+  const { scale, starts, lengths, qOffset, kvOffset } = inputs;
+  const { B, Hq, Hkv, group, Tq, Tk } = sizes;
+  const clean = (x: Tensor): Tensor => keepRows(widen(x), starts, lengths);
+  const q = withQkHooks(widen(inputs.q), "q", inputs.qk, { offset: qOffset });
+  const k = withQkHooks(clean(inputs.k), "k", inputs.qk, { offset: kvOffset });
+  // The query heads of a group read one key head, so they are rows of one product: no key is copied or read twice, and
+  // the sum over the group that dk needs is the product's own.
+  const rows = group === 1 ? q : q.reshape([B, Hkv, group * Tq, q.shape[3]!]);
+  const scores = matmul(rows, k, { transB: true, scale });
+  return { scores: group === 1 ? scores : scores.reshape([B, Hq, Tq, Tk]), v: clean(inputs.v) };
+}
+
+function weighted(weights: Tensor, v: Tensor, { B, Hq, Hkv, group, Tq, Tk, Dv }: Sizes): Tensor {
+  if (group > 1) return matmul(weights.reshape([B, Hkv, group * Tq, Tk]), v).reshape([B, Hq, Tq, Dv]);
+  // Written as [B, T, H, Dv], so that joining the heads afterwards is no copy.
+  const memory = weights.engine.empty([B, Tq, Hq, Dv]);
+  return matmul(weights, v, { out: memory.permute([0, 2, 1, 3]) });
+}
+
+/**
+ * Attention without fusion: scores, weights and output are tensors of their own. It accepts every mask, hook, bias,
+ * padding and head layout, is differentiable in all it is given, and is what fused kernels are held against.
+ *
+ * Memory: two arrays of `[B, Hq, Tq, Tk]` at the peak of the forward pass, one of them kept for the backward pass
+ * (both, where a score hook's derivative depends on the score).
+ *
+ * @throws PolyheadError `ATTN_SHAPE`, `ATTN_TABLE`.
+ */
+export function unfusedAttention(inputs: KernelInputs<Tensor>): KernelOutputs<Tensor> {
+  const sizes = sizesOf(inputs);
+  return inputs.q.engine.scope(() => {
+    const { scores, v } = prepare(inputs, sizes);
+    const { weights, lse } = softmaxOfScores(scores, inputs);
+    const o = weighted(inputs.dropout > 0 ? dropout(weights, inputs.dropout) : weights, v, sizes);
+    return { o, lse };
+  });
+}
+
+/** The scores at each step of the order law, all `[B, Hq, Tq, Tk]`, and the outputs. */
+export interface AttentionStages extends KernelOutputs<Tensor> {
+  /** scale · q kᵀ, after the qk hooks. */
+  readonly raw: Tensor;
+  /** After bias and score hooks. */
+  readonly modified: Tensor;
+  /** After mask and padding: −∞ where a key is not allowed. */
+  readonly masked: Tensor;
+  /** exp(masked − lse); rows without an allowed key are 0. */
+  readonly probabilities: Tensor;
+}
+
+/** {@link unfusedAttention} with every intermediate score kept, for inspection. Without the tape and without dropout. */
+export function attentionStages(inputs: KernelInputs<Tensor>): AttentionStages {
+  const sizes = sizesOf(inputs);
+  const { engine } = inputs.q;
+  return engine.noGrad(() =>
+    engine.scope(() => {
+      const { scores: raw, v } = prepare(inputs, sizes);
+      const { modified, masked } = scoresByStage(raw, inputs);
+      const { weights: probabilities, lse } = softmaxOfScores(raw, inputs);
+      return { raw, modified, masked, probabilities, o: weighted(probabilities, v, sizes), lse };
+    }),
+  );
+}
