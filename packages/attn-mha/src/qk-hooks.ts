@@ -13,6 +13,6 @@ export function withQkHooks(x: Tensor, side: "q" | "k", hooks: readonly BoundHoo
     if (hook.applies !== "both" && hook.applies !== side) return y;
     if (hook.form === "row") return hook.apply(y, params, { offset, ...(rows && { rows }) });
     const { program, layout, rotaryDim } = hook;
-    return pairwise(y, program, { layout, rotaryDim, positions: rows ?? { offset }, bound: params });
+    return pairwise(y, program, { layout, rotaryDim, positions: rows ?? { offset }, captures: params });
   }, x);
 }

@@ -25,9 +25,9 @@ function lanesFor({ caps }: Gpu, keys: number): number {
   return keys <= 8 ? 1 : keys <= 256 ? 16 : WORKGROUP;
 }
 
-type Scalars = Readonly<Record<string, number>>;
+export type Scalars = Readonly<Record<string, number>>;
 
-function scalarsOf(scores: Tensor, { qOffset, kvOffset, bias }: ScoreInputs, tables: Pick<Tables, "scalars">): Scalars {
+export function scalarsOf(scores: Tensor, { qOffset, kvOffset, bias }: ScoreInputs, tables: Pick<Tables, "scalars">): Scalars {
   const [B, heads, queries, keys] = scores.shape as [number, number, number, number];
   const [biasBatch = 1, biasHeads = 1] = bias?.shape ?? [];
   const plane = queries * keys;
@@ -128,7 +128,7 @@ function tableGradients(program: ScoreProgram, saved: Saved, dWeights: Tensor | 
 }
 
 /** Σ over cells of `after` (d loss/d score after the hooks) · ∂score/∂element. */
-function gradientsOfTables(program: ScoreProgram, saved: Omit<Saved, "weights">, after: Tensor, scalars: Scalars, taught: readonly Tensor[]): Tensor[] {
+export function gradientsOfTables(program: ScoreProgram, saved: Omit<Saved, "weights">, after: Tensor, scalars: Scalars, taught: readonly Tensor[]): Tensor[] {
   const { engine } = after;
   const { scores, bias } = program.keepsScores ? saved : {};
   const tables = learnedTables(program);

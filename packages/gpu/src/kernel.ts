@@ -9,9 +9,9 @@ export interface KernelSpec<B extends string = string, P extends string = string
   /** Shown in profiles and errors; says what is specialised ("matmul/subgroup 16x4"). */
   readonly name: string;
   /** Storage buffers, bound in this order at group 0. */
-  readonly bindings: Readonly<Record<B, BindingSpec>>;
+  readonly bindings: Readonly<Partial<Record<B, BindingSpec>>>;
   /** Scalars of one dispatch, read as `params.name`. */
-  readonly params?: Readonly<Record<P, ParamType>>;
+  readonly params?: Readonly<Partial<Record<P, ParamType>>>;
   readonly enable?: readonly Feature[];
   /** Helpers and `@compute @workgroup_size(...) fn main(...)`. */
   readonly code: string;

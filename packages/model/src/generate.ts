@@ -1,5 +1,5 @@
 import { PolyheadError } from "@polyhead/core";
-import { argmax, multinomial, scale, softmax, topK, type Tensor } from "@polyhead/tensor";
+import { argmax, multinomial, pick, scale, softmax, topK, type Tensor } from "@polyhead/tensor";
 import type { DecoderModel } from "./decoder.ts";
 
 export interface GenerateOptions {

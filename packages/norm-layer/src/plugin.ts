@@ -20,7 +20,7 @@ export const layer: NormPlugin<"layer", LayerNormConfig, Tensor> = defineNorm({
     const gain: ParamSpecs = { weight: { shape: [width], init: "ones", decay: false } };
     return {
       params: bias ? { ...gain, bias: { shape: [width], init: "zeros", decay: false } } : gain,
-      apply: (x: Tensor, params) => layerNorm(x, params["weight"], params["bias"], { epsilon }),
+      apply: (x: Tensor, params) => layerNorm(x, params["weight"], params["bias"], { eps: epsilon }),
       reference: (x, n, params) => layerNormReference(x, n, params["weight"]!, params["bias"], epsilon),
     };
   },

@@ -14,7 +14,7 @@ export const rms: NormPlugin<"rms", RmsNormConfig, Tensor> = defineNorm({
   create({ epsilon = 1e-5 }: RmsNormConfig, { width }) {
     return {
       params: { weight: { shape: [width], init: "ones", decay: false } },
-      apply: (x: Tensor, params) => rmsNorm(x, params["weight"], { epsilon }),
+      apply: (x: Tensor, params) => rmsNorm(x, params["weight"], { eps: epsilon }),
       reference: (x, n, params) => rmsNormReference(x, n, params["weight"]!, epsilon),
     };
   },

@@ -145,7 +145,7 @@ export class Trainer {
     const each = numbers.length / pending.length;
     return pending.map(({ step, rate }, i) => {
       const mine = numbers.subarray(i * each, (i + 1) * each);
-      const loss = mine.subarray(0, -1).reduce((sum, x) => sum + x, 0) / (each - 1);
+      const loss = [...mine.subarray(0, -1)].reduce((sum, x) => sum + x, 0) / (each - 1);
       if (!Number.isFinite(loss)) throw new PolyheadError("TRAIN_DIVERGED", `the loss of step ${step} is ${loss}`, "lower the learning rate, lengthen the warm-up, or clip the gradient; resume from the last checkpoint");
       return { kind: "step", step, loss, rate, gradNorm: mine.at(-1)!, tokensPerSecond };
     });

@@ -21,7 +21,7 @@ export const layerNormalizationOperator: OnnxOperator = (call) => {
   if (attribute(call, "stash_type", 1) !== 1) throw new UnsupportedCase("stash_type other than float");
   const { x, shape, axis } = rows(call);
   const bias = optional(call, 2);
-  const { y, mean, invStdDev } = layerNormWithStats(x, gain(upload(call, 1), shape, axis), bias && gain(bias, shape, axis), { epsilon: attribute(call, "epsilon", 1e-5) });
+  const { y, mean, invStdDev } = layerNormWithStats(x, gain(upload(call, 1), shape, axis), bias && gain(bias, shape, axis), { eps: attribute(call, "epsilon", 1e-5) });
   const stats = shape.map((n, i) => (i < axis ? n : 1));
   return { outputs: [y.reshape(shape), mean.reshape(stats), invStdDev.reshape(stats)], kernel: "layer-norm" };
 };
@@ -29,6 +29,6 @@ export const layerNormalizationOperator: OnnxOperator = (call) => {
 /** RMSNormalization-23. */
 export const rmsNormalizationOperator: OnnxOperator = (call) => {
   const { x, shape, axis } = rows(call);
-  const y = rmsNorm(x, gain(upload(call, 1), shape, axis), { epsilon: attribute(call, "epsilon", 1e-5) });
+  const y = rmsNorm(x, gain(upload(call, 1), shape, axis), { eps: attribute(call, "epsilon", 1e-5) });
   return { outputs: [y.reshape(shape)], kernel: "rms-norm" };
 };

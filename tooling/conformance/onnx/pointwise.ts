@@ -1,4 +1,5 @@
-import { formula, gelu, geluTanh, logSoftmax, map, softmax, swiglu } from "@polyhead/tensor";
+import { formula } from "@polyhead/core";
+import { gelu, geluTanh, logSoftmax, map, softmax, swiglu } from "@polyhead/tensor";
 import { attribute, textAttribute, upload, UnsupportedCase, type OnnxOperator } from "./operator.ts";
 
 /** Gelu-20: exact, or by tanh. */

@@ -1,0 +1,84 @@
+import { openNodeGpu } from "@polyhead/gpu-node";
+import { afterAll, describe, expect, it } from "vitest";
+import { adamwStep, argmax, createEngine, gradNorm, linearCrossEntropy, multinomial, normal, pick, topK, type Tensor } from "../src/index.ts";
+
+const gpu = await openNodeGpu({ limits: "default", features: "none", poison: true });
+const engine = createEngine(gpu);
+afterAll(() => { gpu.dispose(); });
+const read = async (x: Tensor | undefined): Promise<number[]> => [...(await x!.read())];
+const random = (size: number, stream: number): Float32Array => normal(size, { std: 1, seed: 3, stream });
+const close = (got: readonly number[], want: ArrayLike<number>, tolerance: number): void => {
+  got.forEach((x, i) => { expect(Math.abs(x - want[i]!), `entry ${i}: ${x} against ${want[i]!}`).toBeLessThanOrEqual(tolerance * Math.max(1, Math.abs(want[i]!))); });
+};
+
+describe("adamwStep", () => {
+  it("equals AdamW with clipping in float64, over several steps and odd sizes", async () => {
+    const sizes = [1, 63, 4099];
+    const options = { rate: 0.01, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, clip: 2 };
+    const decay = [0, 0.1, 0.1];
+    const params = sizes.map((n, i) => engine.tensor(random(n, i), [n], { requiresGrad: true }));
+    const [first, second] = [sizes.map((n) => engine.zeros([n])), sizes.map((n) => engine.zeros([n]))];
+    const want = params.map((_, i) => ({ p: Float64Array.from(random(sizes[i]!, i)), m: new Float64Array(sizes[i]!), v: new Float64Array(sizes[i]!) }));
+    for (let step = 1; step <= 3; step++) {
+      const gradients = sizes.map((n, i) => random(n, 10 * step + i));
+      params.forEach((p, i) => { p.zeroGrad(); p.grad = engine.tensor(gradients[i]!, [sizes[i]!]); });
+      const { norm } = adamwStep(params, { first, second }, { ...options, step, weightDecay: decay });
+      const length = Math.sqrt(gradients.reduce((sum, g) => sum + g.reduce((s, x) => s + x * x, 0), 0));
+      close(await read(norm), [length], 1e-6);
+      close(await read(gradNorm(params)), [length], 1e-6);
+      const factor = Math.min(1, options.clip / (length + 1e-6));
+      want.forEach(({ p, m, v }, i) => {
+        for (let j = 0; j < p.length; j++) {
+          const g = gradients[i]![j]! * factor;
+          m[j] = options.beta1 * m[j]! + (1 - options.beta1) * g;
+          v[j] = options.beta2 * v[j]! + (1 - options.beta2) * g * g;
+          const corrected = m[j]! / (1 - options.beta1 ** step) / (Math.sqrt(v[j]! / (1 - options.beta2 ** step)) + options.epsilon);
+          p[j] = p[j]! * (1 - options.rate * decay[i]!) - options.rate * corrected;
+        }
+      });
+    }
+    for (const [i, p] of params.entries()) close(await read(p), want[i]!.p, 1e-5);
+  });
+
+  it("refuses parameters of which none has a gradient", () => {
+    const p = engine.tensor([1], [1], { requiresGrad: true });
+    expect(() => adamwStep([p], { first: [engine.zeros([1])], second: [engine.zeros([1])] }, { rate: 1, beta1: 0, beta2: 0, epsilon: 1, step: 1, weightDecay: [0] })).toThrow(/TENSOR_VALUE.*none has a gradient/s);
+  });
+});
+
+describe("linearCrossEntropy", () => {
+  it("is the same whole and in chunks, loss and gradients, with rows that do not count", async () => {
+    const [n, d, v] = [7, 5, 11];
+    const targets = engine.tensor([1, 3, 99, 0, 10, 99, 4], [n], { dtype: "u32" });
+    const run = async (chunk: number): Promise<number[][]> => {
+      const [h, w] = [engine.tensor(random(n * d, 50), [n, d], { requiresGrad: true }), engine.tensor(random(v * d, 51), [v, d], { requiresGrad: true })];
+      const loss = engine.scope(() => { const l = linearCrossEntropy(h, w, targets, { ignoreIndex: 99, chunk }); l.backward(); return l; });
+      return [await read(loss), await read(h.grad), await read(w.grad)];
+    };
+    const [whole, parts] = [await run(100), await run(2)];
+    parts.forEach((numbers, i) => { close(numbers, whole[i]!, 1e-6); });
+    expect(whole[0]![0]).toBeGreaterThan(0);
+  });
+});
+
+describe("sampling", () => {
+  const logits = engine.tensor([0.5, 3, 3, -1, NaN, 2, -Infinity, 9, 9.5, 1, 9, 0], [2, 6]);
+
+  it("orders the largest entries, equal ones by index, and never chooses NaN", async () => {
+    const { values, indices } = topK(logits, 4);
+    expect(await read(values)).toEqual([3, 3, 2, 0.5, 9.5, 9, 9, 1]);
+    expect(await read(indices)).toEqual([1, 2, 5, 0, 2, 1, 4, 3]);
+    expect(await read(argmax(logits))).toEqual([1, 2]);
+    expect(await read(pick(indices, engine.tensor([3, 0], [2], { dtype: "u32" })))).toEqual([0, 2]);
+    expect(() => topK(logits, 7)).toThrow(/TENSOR_SHAPE.*ask for 1 to 6/s);
+  });
+
+  it("draws entries as often as their weight says, and never one of weight 0", async () => {
+    const counts = [0, 0, 0, 0];
+    const weights = engine.tensor(Array.from({ length: 500 }, () => [1, 0, 2, 1]).flat(), [500, 4]);
+    for (const id of await read(multinomial(weights, { seed: 1, stream: 0 }))) counts[id]!++;
+    expect(counts[1]).toBe(0);
+    expect(counts[2]! / 500).toBeCloseTo(0.5, 1);
+    expect(counts[0]! / 500).toBeCloseTo(0.25, 1);
+  });
+});

@@ -1,0 +1,79 @@
+import { openNodeGpu } from "@polyhead/gpu-node";
+import { afterAll, describe, expect, it } from "vitest";
+import { cast, checkpoint, concat, createEngine, dropout, normal, philox, split, stack, sum, uniform, type Tensor } from "../src/index.ts";
+import { counterOf, toUnit, USE } from "../src/philox.ts";
+
+const gpu = await openNodeGpu({ limits: "default", features: "none", poison: true });
+const engine = createEngine(gpu, { seed: 7 });
+afterAll(() => { gpu.dispose(); });
+const read = async (x: Tensor | undefined): Promise<number[]> => [...(await x!.read())];
+
+describe("philox", () => {
+  it("gives Random123's published answers", () => {
+    const hex = (words: readonly number[]): string => words.map((w) => w.toString(16).padStart(8, "0")).join(" ");
+    expect(hex(philox([0, 0, 0, 0], [0, 0]))).toBe("6627e8d5 e169c58d bc57ac4c 9b00dbd8");
+    expect(hex(philox([0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff], [0xffffffff, 0xffffffff]))).toBe("408f276d 41c83b0e a20bc7c6 6d5451fd");
+    expect(hex(philox([0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344], [0xa4093822, 0x299f31d0]))).toBe("d16cfe09 94fdcceb 5001e420 24126ea1");
+  });
+
+  it("draws the same numbers on the GPU, bit by bit", async () => {
+    const got = await read(uniform(engine, [37], { seed: 123_456_789, stream: 5 }));
+    const want = Array.from({ length: 37 }, (_, i) => toUnit(philox(counterOf(Math.floor(i / 4), 5), [123_456_789, USE.values])[i % 4]!));
+    expect(got).toEqual(want);
+  });
+
+  it("makes normal numbers of the mean and spread asked for", () => {
+    const values = normal(20_001, { mean: 3, std: 2, seed: 1, stream: 2 });
+    const mean = values.reduce((a, b) => a + b, 0) / values.length;
+    const spread = Math.sqrt(values.reduce((a, b) => a + (b - mean) ** 2, 0) / values.length);
+    expect(mean).toBeCloseTo(3, 1);
+    expect(spread).toBeCloseTo(2, 1);
+  });
+});
+
+describe("dropout", () => {
+  it("drops the same elements in its gradient, and scales the others up", async () => {
+    const x = engine.tensor(new Float32Array(1001).fill(2), [1001], { requiresGrad: true });
+    const y = engine.scope(() => { const z = dropout(x, 0.25); sum(z).backward(); return z; });
+    const [values, gradient] = [await read(y), await read(x.grad)];
+    const kept = values.filter((v) => v !== 0).length;
+    expect(kept / 1001).toBeGreaterThan(0.69);
+    expect(kept / 1001).toBeLessThan(0.81);
+    values.forEach((v, i) => { expect([v, gradient[i]]).toEqual(v === 0 ? [0, 0] : [Math.fround(2 / 0.75), Math.fround(1 / 0.75)]); });
+  });
+
+  it("repeats its numbers under a checkpoint, and differs from call to call", async () => {
+    const x = engine.tensor(new Float32Array(64).fill(1), [64], { requiresGrad: true });
+    const y = engine.scope(() => { const z = checkpoint((t) => dropout(t, 0.5), x); z.backward(engine.full([64], 1)); return z.detach(); });
+    expect(await read(x.grad)).toEqual(await read(y));
+    expect(await read(dropout(x, 0.5))).not.toEqual(await read(dropout(x, 0.5)));
+  });
+});
+
+describe("concat", () => {
+  it("joins along any axis, and cuts its gradient up again", async () => {
+    const [a, b] = [engine.tensor([1, 2, 3, 4], [2, 2], { requiresGrad: true }), engine.tensor([5, 6], [2, 1], { requiresGrad: true })];
+    const y = engine.scope(() => { const z = concat([a, b], 1); z.backward(engine.tensor([1, 2, 3, 4, 5, 6], [2, 3])); return z; });
+    expect(await read(y)).toEqual([1, 2, 5, 3, 4, 6]);
+    expect([await read(a.grad), await read(b.grad)]).toEqual([[1, 2, 4, 5], [3, 6]]);
+    expect(await Promise.all(split(y, [1, 2], 1).map(read))).toEqual([[1, 3], [2, 5, 4, 6]]);
+    expect(stack([b, b], 1).shape).toEqual([2, 2, 1]);
+    expect(() => concat([a, b], 0)).toThrow(/TENSOR_SHAPE.*\[2, 2\] and \[2, 1\]/s);
+  });
+});
+
+describe("cast", () => {
+  it("rounds to half precision as IEEE 754 says, for odd sizes", async () => {
+    const values = [0, 1, -2.5, 65504, 65519, 65520, 1e9, 2 ** -24, 2 ** -25, 1.5 * 2 ** -25, 1 + 2 ** -11, 1 + 3 * 2 ** -11, 0.1];
+    const half = cast(engine.tensor(values), "f16");
+    expect(await read(half)).toEqual([...(await engine.tensor(values, [values.length], { dtype: "f16" }).read())]);
+    expect(await read(cast(half, "f32"))).toEqual(await read(half));
+  });
+
+  it("cuts numbers towards zero, and passes gradients through storage", async () => {
+    expect(await read(cast(engine.tensor([1.9, -1.9, 3]), "i32"))).toEqual([1, -1, 3]);
+    const x = engine.tensor([1, 2, 3], [3], { requiresGrad: true });
+    engine.scope(() => { sum(cast(cast(x, "f16"), "f32")).backward(); });
+    expect(await read(x.grad)).toEqual([1, 1, 1]);
+  });
+});
