@@ -5,7 +5,9 @@ import { matmulCases } from "./cases/matmul.ts";
 import { trainCase } from "./cases/train.ts";
 import type { Case } from "./contender.ts";
 import { fmaCeiling } from "./ours/fma-ceiling.ts";
+import { ourGpt } from "./ours/gpt.ts";
 import { ourGpu } from "./ours/gpu.ts";
+import { ourMatmuls } from "./ours/matmul.ts";
 import { jaxGpt } from "./peers/jax-gpt.ts";
 import { jaxMatmul } from "./peers/jax-matmul.ts";
 import { tfjsGpt } from "./peers/tfjs-gpt.ts";
@@ -19,13 +21,13 @@ const run: Record<Bench, (args: Args, adapter: string) => Promise<void>> = {
     let best = 0;
     // Other work on the machine can only lower what is measured, so the best seen so far is nearest to the truth.
     const ceiling = async (): Promise<number> => (best = Math.max(best, await fmaCeiling(gpu)));
-    const contenders = chosen([jaxMatmul, tfjsMatmul], args.only);
+    const contenders = chosen([...ourMatmuls, jaxMatmul, tfjsMatmul], args.only);
     for await (const contest of matmulCases({ sizes: args.quick ? [512] : [512, 1024], contenders, ceiling })) {
       await show(contest, args, adapter);
     }
   },
   async train(args, adapter) {
-    await show(trainCase(chosen([jaxGpt("webgpu"), jaxGpt("wasm"), tfjsGpt], args.only)), args, adapter);
+    await show(trainCase(chosen([ourGpt, jaxGpt("webgpu"), jaxGpt("wasm"), tfjsGpt], args.only)), args, adapter);
   },
 };
 
