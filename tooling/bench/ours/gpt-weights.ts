@@ -4,7 +4,6 @@ import type { GptProblem } from "../cases/gpt-problem.ts";
 const whole: Readonly<Record<string, string>> = {
   "embedding.weight": "wte",
   "embedding.head": "head",
-  "position.table": "wpe",
   "position.learned.table": "wpe",
   "norm.weight": "norm.weight",
   "norm.bias": "norm.bias",
