@@ -1,6 +1,7 @@
 import { causal, createLab, custom, document, and, maskMod, referenceAttention, array64, scoreHook, scoreMod, type Plan } from "@polyhead/core";
 import { caps, kernel } from "./fixtures.ts";
 
+/* eslint-disable no-console -- a README prints */
 /** The README's snippet; its test holds the two together. */
 export function snippet(): { readonly plan: Plan; readonly o: Float64Array } {
   // README begins
