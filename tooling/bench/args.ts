@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 
-export const benches: readonly ["matmul", "train"] = ["matmul", "train"];
+const benches = ["matmul", "train"] as const;
 export type Bench = (typeof benches)[number];
 
 export interface Args {

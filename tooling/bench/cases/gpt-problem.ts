@@ -11,7 +11,7 @@ export interface GptShape {
 }
 
 /** A weight in row-major order. Matrices are [in, out], so that y = x·W + b. */
-export interface Weight {
+interface Weight {
   readonly shape: readonly number[];
   readonly data: Float32Array<ArrayBuffer>;
 }
