@@ -9,7 +9,7 @@ const gpu = await openNodeGpu({ limits: "default", features: "none", poison: tru
 const engine = createEngine(gpu);
 afterAll(() => { gpu.dispose(); });
 
-const shapes: [rows: number, length: number][] = [[1, 1], [3, 3], [129, 63], [5, 100], [600, 64], [2, 129], [3, 5000]];
+const shapes: [rows: number, length: number][] = [[1, 1], [3, 3], [129, 63], [5, 100], [600, 64], [2, 129], [3, 300], [3, 5000]];
 const EPS = 1e-5;
 
 describe.each([

@@ -10,7 +10,7 @@ const engine = createEngine(gpu);
 afterAll(() => { gpu.dispose(); });
 
 describe.each([{ name: "softmax", op: softmax, log: false }, { name: "logSoftmax", op: logSoftmax, log: true }])("$name", ({ op, log }) => {
-  it.each([[1, 1], [3, 3], [129, 63], [5, 100], [600, 64], [2, 129], [2, 5001]])("of [%i, %i] is its formula in float64", async (rows, length) => {
+  it.each([[1, 1], [3, 3], [129, 63], [5, 100], [600, 64], [2, 129], [3, 300], [2, 5001]])("of [%i, %i] is its formula in float64", async (rows, length) => {
     const data = numbers(rows * length, 1, 8);
     expect(relativeError(await op(engine.tensor(data, [rows, length])).read(), softmaxReference(data, length, log))).toBeLessThan(1e-5);
   });

@@ -103,7 +103,7 @@ export interface RowTargets {
 export function crossEntropyRows(x: Tensor, length: number, { targets, ignore }: RowTargets): { readonly loss: Tensor; readonly lse: Tensor } {
   const { engine } = x;
   const rows = targets.size;
-  const plan = rowPlan(rows, length);
+  const plan = rowPlan(engine, rows, length);
   const loss = engine.empty([rows]);
   const lse = engine.empty([rows]);
   if (rows > 0) {

@@ -106,7 +106,7 @@ const common = ({ rows, length, gammaOffset }: RowNorm, width: number): { rows: 
 export function normaliseRows(x: Tensor, norm: RowNorm & { readonly gamma?: Tensor; readonly beta?: Tensor; readonly eps: number }): RowStats & { readonly y: Tensor } {
   const { engine } = x;
   const { rows, length, centre, gamma, beta, eps } = norm;
-  const plan = rowPlan(rows, length);
+  const plan = rowPlan(engine, rows, length);
   const y = engine.empty(x.shape);
   const inv = engine.empty([rows]);
   const mean = centre ? engine.empty([rows]) : undefined;
@@ -120,7 +120,7 @@ export function normaliseRows(x: Tensor, norm: RowNorm & { readonly gamma?: Tens
 export function normaliseRowsBackward(g: Tensor, x: Tensor, { inv, mean }: RowStats, norm: RowNorm & { readonly gamma?: Tensor }): Tensor {
   const { engine } = x;
   const { rows, length, centre, gamma } = norm;
-  const plan = rowPlan(rows, length);
+  const plan = rowPlan(engine, rows, length);
   const dx = engine.empty(x.shape);
   if (rows === 0) return dx;
   const kernel = backwardRows({ ...plan, centre, gamma: gamma !== undefined });

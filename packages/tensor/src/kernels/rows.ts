@@ -3,24 +3,27 @@
 //   width   elements read at a time: 4 when it divides the length
 //   a workgroup holds WG / lanes rows; per-row results come from a tree of fixed shape, so two runs agree to the last bit
 import { flatGrid, wgsl } from "@polyhead/gpu";
+import type { Engine } from "../engine.ts";
+import { isSoftware } from "./software.ts";
 
 export interface RowPlan {
   readonly lanes: number;
   readonly width: 1 | 4;
 }
 
-/** Below this many rows, one invocation a row would leave most of a device idle. */
-const MANY_ROWS = 512;
-/** Up to this length, a row a lane is walked faster than barriers are passed. */
-const SHORT_ROW = 256;
+/** From this many rows on, software GPUs have work enough for a row a lane. */
+const SOFTWARE_ROWS = 64;
 
 const groupSize = ({ lanes }: RowPlan): number => Math.max(64, lanes);
 
-/** Long or few rows get many lanes, so that they fill a device; many short ones do without barriers. */
-export function rowPlan(rows: number, length: number): RowPlan {
+/**
+ * On hardware, as many lanes as read a row together in a few steps. On software GPUs a row a lane where there are rows enough:
+ * there, 64 lanes took ten times as long as one at 1024 × 512, and as long at 4 × 50,257.
+ */
+export function rowPlan({ gpu }: Pick<Engine, "gpu">, rows: number, length: number): RowPlan {
   const width = length % 4 === 0 ? 4 : 1;
-  if (length <= 16 || (length <= SHORT_ROW && rows >= MANY_ROWS)) return { lanes: 1, width };
-  return { lanes: length > 4096 ? 256 : 64, width };
+  if (length <= 16 || (rows >= SOFTWARE_ROWS && isSoftware(gpu))) return { lanes: 1, width };
+  return { lanes: length <= 256 ? 16 : length <= 4096 ? 64 : 256, width };
 }
 
 export const rowGrid = (rows: number, plan: RowPlan): [number, number, number] => flatGrid(rows, groupSize(plan) / plan.lanes);

@@ -58,7 +58,7 @@ export function softmaxRows(x: Tensor, log: boolean): Tensor {
   if (x.size === 0) return y;
   const length = x.shape.at(-1)!;
   const rows = x.size / length;
-  const plan = rowPlan(rows, length);
+  const plan = rowPlan(engine, rows, length);
   engine.gpu.dispatch(forward({ ...plan, log }), { x: x.slice(), y: y.slice() }, { rows, steps: length / plan.width }, rowGrid(rows, plan));
   return y;
 }
@@ -69,7 +69,7 @@ export function softmaxRowsBackward(g: Tensor, y: Tensor, log: boolean): Tensor 
   if (y.size === 0) return dx;
   const length = y.shape.at(-1)!;
   const rows = y.size / length;
-  const plan = rowPlan(rows, length);
+  const plan = rowPlan(engine, rows, length);
   engine.gpu.dispatch(backward({ ...plan, log }), { g: g.slice(), y: y.slice(), dx: dx.slice() }, { rows, steps: length / plan.width }, rowGrid(rows, plan));
   return dx;
 }

@@ -64,17 +64,15 @@ export function unsupported(t: MatmulTemplate, s: MatmulShape, caps: GpuCaps): s
   return undefined;
 }
 
-/** Software GPUs run a subgroup on SIMD units and emulate workgroup memory: their best is a GPU's worst. */
-const SOFTWARE = /llvmpipe|lavapipe|swiftshader/i;
-
 /**
  * The choice where nothing was measured. On software GPUs: one subgroup with tall tiles (many products for each costly
  * load), else registers. On hardware: workgroup memory where the tile fills, else a subgroup or registers.
  */
 export function defaultTemplate(s: MatmulShape, gpu: Pick<Gpu, "caps" | "info">): MatmulTemplate {
-  const { caps, info } = gpu;
+  const { caps } = gpu;
   const lanes = caps.subgroupSize;
-  const software = SOFTWARE.test(`${info.description} ${info.device} ${info.architecture}`);
+  // They run a subgroup on SIMD units and emulate workgroup memory: their best is a GPU's worst.
+  const software = isSoftware(gpu);
   const small = s.m <= 2 && !s.transA;
   const preferred: MatmulTemplate[] = [
     ...(small && s.transB && lanes >= 4 ? [{ kind: "vector", x: 1, slices: lanes, meet: "subgroup" } as const] : []),
