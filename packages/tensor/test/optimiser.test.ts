@@ -1,6 +1,6 @@
 import { openNodeGpu } from "@polyhead/gpu-node";
 import { afterAll, describe, expect, it } from "vitest";
-import { adamwStep, argmax, createEngine, gradNorm, linearCrossEntropy, multinomial, normal, pick, topK, type Tensor } from "../src/index.ts";
+import { adamwStep, createEngine, gradNorm, linearCrossEntropy, normal, type Tensor } from "../src/index.ts";
 
 const gpu = await openNodeGpu({ limits: "default", features: "none", poison: true });
 const engine = createEngine(gpu);
@@ -58,27 +58,5 @@ describe("linearCrossEntropy", () => {
     const [whole, parts] = [await run(100), await run(2)];
     parts.forEach((numbers, i) => { close(numbers, whole[i]!, 1e-6); });
     expect(whole[0]![0]).toBeGreaterThan(0);
-  });
-});
-
-describe("sampling", () => {
-  const logits = engine.tensor([0.5, 3, 3, -1, NaN, 2, -Infinity, 9, 9.5, 1, 9, 0], [2, 6]);
-
-  it("orders the largest entries, equal ones by index, and never chooses NaN", async () => {
-    const { values, indices } = topK(logits, 4);
-    expect(await read(values)).toEqual([3, 3, 2, 0.5, 9.5, 9, 9, 1]);
-    expect(await read(indices)).toEqual([1, 2, 5, 0, 2, 1, 4, 3]);
-    expect(await read(argmax(logits))).toEqual([1, 2]);
-    expect(await read(pick(indices, engine.tensor([3, 0], [2], { dtype: "u32" })))).toEqual([0, 2]);
-    expect(() => topK(logits, 7)).toThrow(/TENSOR_SHAPE.*ask for 1 to 6/s);
-  });
-
-  it("draws entries as often as their weight says, and never one of weight 0", async () => {
-    const counts = [0, 0, 0, 0];
-    const weights = engine.tensor(Array.from({ length: 500 }, () => [1, 0, 2, 1]).flat(), [500, 4]);
-    for (const id of await read(multinomial(weights, { seed: 1, stream: 0 }))) counts[id]!++;
-    expect(counts[1]).toBe(0);
-    expect(counts[2]! / 500).toBeCloseTo(0.5, 1);
-    expect(counts[0]! / 500).toBeCloseTo(0.25, 1);
   });
 });

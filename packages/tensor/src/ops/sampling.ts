@@ -15,7 +15,8 @@ function rowsOf(x: Tensor, operator: string): readonly [rows: number, length: nu
 }
 
 /**
- * The `count` largest entries of every row, largest first; equal ones by lower index. NaN is never chosen.
+ * The `count` largest entries of every row, largest first; equal ones by lower index. NaN is never chosen: where a row has
+ * fewer numbers than asked for, the rest is −∞ with the index 0xffffffff. No gradient.
  *
  * @param x  [N, V], f32
  * @returns `values` f32 and `indices` u32, both [N, count]
@@ -27,7 +28,7 @@ export function topK(x: Tensor, count: number): { readonly values: Tensor; reado
   return x.engine.noGrad(() => x.engine.scope(() => topKOf(contiguous(x), rows, length, count)));
 }
 
-/** Index of the largest entry of every row of [N, V]: u32 [N]; the lowest one among equals. */
+/** Index of the largest entry of every row of [N, V]: u32 [N]; the lowest one among equals, 0xffffffff in a row of NaN. */
 export function argmax(x: Tensor): Tensor {
   return x.engine.noGrad(() => x.engine.scope(() => topK(x, 1).indices.reshape([x.shape[0]!])));
 }
@@ -43,7 +44,7 @@ export interface MultinomialOptions {
  * Philox(stream, r; seed).
  *
  * @param weights  [N, V], f32, at least 0; rows need not sum to 1
- * @returns u32 [N]
+ * @returns u32 [N]; 0xffffffff for a row whose weights have no positive, finite sum
  */
 export function multinomial(weights: Tensor, { seed, stream }: MultinomialOptions): Tensor {
   requireF32(weights, "multinomial");
@@ -53,7 +54,7 @@ export function multinomial(weights: Tensor, { seed, stream }: MultinomialOption
   return engine.noGrad(() => engine.scope(() => drawOf(contiguous(weights), engine.tensor(draws), rows, length)));
 }
 
-/** table[n, place[n]] for every row: u32 [N, K] and u32 [N] → u32 [N]. */
+/** table[n, place[n]] for every row: u32 [N, K] and u32 [N] → u32 [N]; a place past the row gives 0xffffffff. */
 export function pick(table: Tensor, place: Tensor): Tensor {
   requireIndices(table, "pick");
   requireIndices(place, "pick");

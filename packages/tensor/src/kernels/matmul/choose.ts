@@ -1,4 +1,5 @@
 import { tunerOf, type Gpu, type GpuCaps } from "@polyhead/gpu";
+import { isSoftware } from "../software.ts";
 import { templateName, tileOf, type MatmulTemplate } from "./spec.ts";
 import { workgroupBytes } from "./tiles.ts";
 
