@@ -32,7 +32,7 @@ export type Workgroups = readonly [x: number, y?: number, z?: number];
 type Bytes = Float32Array | Uint32Array | Int32Array | Uint16Array | Uint8Array;
 
 /** Dispatches recorded before they are sent: enough to amortise a submit, few enough that the device starts early. */
-const BATCH = 256;
+const BATCH = 64;
 
 const poisonKernel = defineKernel({
   name: "poison",

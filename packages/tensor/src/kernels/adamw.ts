@@ -3,7 +3,7 @@
 //   squares   [partials]   one sum of squares for every 64 · ROUNDS · 4 elements, of all parameters one after the other
 //   norm      [2]          the global norm before clipping, and the factor that clips it
 //   value, first, second  [n]  updated in place, an invocation four elements
-import { defineKernel, flatGrid, flatIndex, wgsl } from "@polyhead/gpu";
+import { defineKernel, flatGrid, flatIndex, kernelFamily, wgsl, type Kernel } from "@polyhead/gpu";
 import type { Tensor } from "../tensor.ts";
 
 const ROUNDS = 16;
@@ -25,27 +25,35 @@ fn treeSum(lane: u32, x: f32) -> f32 {
   return lanes[0];
 }`;
 
-const squareSums = defineKernel({
-  name: "adamw/square-sums",
-  bindings: { gradient: "read array<vec4f>", squares: "write array<f32>" },
-  params: { size: "u32", firstPartial: "u32", partials: "u32" },
-  code: wgsl`
+/** Gradients that one dispatch takes: seven and the sums are the eight buffers that WebGPU guarantees. */
+const TOGETHER = 7;
+
+const squareSums: (count: number) => Kernel = kernelFamily((count) => {
+  const all = Array.from({ length: count }, (_, g) => g);
+  return defineKernel({
+    name: "adamw/square-sums",
+    bindings: { ...Object.fromEntries(all.map((g) => [`g${g}`, "read array<vec4f>" as const])), squares: "write array<f32>" },
+    params: Object.fromEntries(["firstPartial", "partials", ...all.flatMap((g) => [`size${g}`, `start${g}`])].map((name) => [name, "u32" as const])),
+    code: wgsl`
 ${treeSum}
+fn square(value: vec4f, i: u32, size: u32) -> f32 {
+  let g = select(vec4f(), value, vec4u(i * 4u) + vec4u(0u, 1u, 2u, 3u) < vec4u(size));
+  return dot(g, g);
+}
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let piece = group.x + group.y * groups.x;
   var sum = 0.0;
-  for (var r = 0u; r < ${ROUNDS}u; r++) {
-    let i = (piece * ${ROUNDS}u + r) * 64u + lane;
-    if (i * 4u < params.size) {
-      let inside = vec4u(i * 4u) + vec4u(0u, 1u, 2u, 3u) < vec4u(params.size);
-      let g = select(vec4f(), gradient[i], inside);
-      sum += dot(g, g);
+  ${all.map((g) => `${g === 0 ? "" : "else "}if (piece < params.start${g} + ${`(params.size${g} + ${PIECE - 1}u) / ${PIECE}u`}) {
+    for (var r = 0u; r < ${ROUNDS}u; r++) {
+      let i = ((piece - params.start${g}) * ${ROUNDS}u + r) * 64u + lane;
+      if (i * 4u < params.size${g}) { sum += square(g${g}[i], i, params.size${g}); }
     }
-  }
+  }`)}
   let total = treeSum(lane, sum);
   if (lane == 0u && piece < params.partials) { squares[params.firstPartial + piece] = total; }
 }`,
+  });
 });
 
 const globalNorm = defineKernel({
@@ -90,9 +98,17 @@ export function normAndFactor(gradients: readonly Tensor[], clip: number): Tenso
   const total = gradients.reduce((sum, g) => sum + partialsOf(g.size), 0);
   const squares = engine.empty([total]);
   let firstPartial = 0;
-  for (const gradient of gradients) {
-    const partials = partialsOf(gradient.size);
-    engine.gpu.dispatch(squareSums, { gradient: gradient.slice(), squares: squares.slice() }, { size: gradient.size, firstPartial, partials }, flatGrid(partials * 64, 64));
+  for (let first = 0; first < gradients.length; first += TOGETHER) {
+    const some = gradients.slice(first, first + TOGETHER);
+    const scalars: Record<string, number> = { firstPartial };
+    let partials = 0;
+    some.forEach(({ size }, g) => {
+      scalars[`size${g}`] = size;
+      scalars[`start${g}`] = partials;
+      partials += partialsOf(size);
+    });
+    const bindings = { ...Object.fromEntries(some.map((gradient, g) => [`g${g}`, gradient.slice()])), squares: squares.slice() };
+    engine.gpu.dispatch(squareSums(some.length), bindings, { ...scalars, partials }, flatGrid(partials * 64, 64));
     firstPartial += partials;
   }
   const norm = engine.empty([2]);
