@@ -1,6 +1,6 @@
 import { openNodeGpu } from "@polyhead/gpu-node";
 import { afterAll, describe, expect, it } from "vitest";
-import { checkIds, createEngine, embedding } from "../src/index.ts";
+import { checkIds, createEngine, embedding, type Engine } from "../src/index.ts";
 import { numbers, relativeError } from "./reference/compare.ts";
 
 const gpu = await openNodeGpu({ limits: "default", features: "none", poison: true });
@@ -41,6 +41,37 @@ describe("embedding", () => {
       return table.grad!.read();
     };
     expect(await run()).toEqual(await run());
+  });
+
+  it("walks a table larger than a binding in parts, forward and backward", async () => {
+    // A device that binds 2,048 bytes at most: 128 rows of this table.
+    const small = new Proxy(gpu, {
+      get: (gpu, key) => {
+        if (key === "caps") return { ...gpu.caps, maxBindingBytes: 2048 };
+        const value: unknown = Reflect.get(gpu, key, gpu);
+        return typeof value === "function" ? (value.bind(gpu) as unknown) : value;
+      },
+    });
+    const parts = createEngine(small);
+    const [count, vocab, width] = [200, 301, 4];
+    const ids = idsFor(count, vocab);
+    const [data, seed] = [numbers(vocab * width), numbers(count * width, 5)];
+    const run = async (on: Engine): Promise<{ y: unknown; gradient: ArrayLike<number>; dispatches: number }> => {
+      const [table, places, g] = [on.tensor(data, [vocab, width], { requiresGrad: true }), on.tensor(ids, [count], { dtype: "u32" }), on.tensor(seed, [count, width])];
+      const before = gpu.stats.dispatches;
+      const y = on.scope(() => {
+        const rows = embedding(table, places);
+        rows.backward(g);
+        return rows;
+      });
+      const { dispatches } = gpu.stats;
+      return { y: await y.read(), gradient: await table.grad!.read(), dispatches: dispatches - before };
+    };
+    const [whole, split] = [await run(engine), await run(parts)];
+    expect(split.dispatches - whole.dispatches).toBe(4); // two more parts, forward and backward
+    expect(split.y).toEqual(whole.y);
+    expect(split.gradient).toEqual(whole.gradient);
+    expect(relativeError(split.gradient, scatterReference(ids, seed, vocab, width))).toBeLessThan(1e-5);
   });
 
   it("keeps the axes of the ids", () => {

@@ -40,6 +40,20 @@ describe("adamwStep", () => {
     for (const [i, p] of params.entries()) close(await read(p), want[i]!.p, 1e-5);
   });
 
+  it("gives the same bits on every run", async () => {
+    const run = async (): Promise<number[][]> => {
+      const params = [5, 9000].map((n, i) => {
+        const p = engine.tensor(random(n, i), [n], { requiresGrad: true });
+        p.grad = engine.tensor(random(n, 20 + i), [n]);
+        return p;
+      });
+      const zeros = (): Tensor[] => params.map(({ shape }) => engine.zeros(shape));
+      const { norm } = adamwStep(params, { first: zeros(), second: zeros() }, { rate: 0.1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, step: 1, weightDecay: [0, 0.1], clip: 1 });
+      return Promise.all([norm, ...params].map(read));
+    };
+    expect(await run()).toEqual(await run());
+  });
+
   it("refuses parameters of which none has a gradient", () => {
     const p = engine.tensor([1], [1], { requiresGrad: true });
     expect(() => adamwStep([p], { first: [engine.zeros([1])], second: [engine.zeros([1])] }, { rate: 1, beta1: 0, beta2: 0, epsilon: 1, step: 1, weightDecay: [0] })).toThrow(/TENSOR_VALUE.*none has a gradient/s);
