@@ -11,5 +11,5 @@ export function library(entry: Record<string, string> | string[] = ["src/index.t
     dts: true,
     sourcemap: true,
     clean: true,
-  }) as UserConfig;
+  });
 }

@@ -35,7 +35,7 @@ const compiled = new WeakMap<Mask, Map<string, ScoreProgram>>();
 /** The score program of a mask and hooks; the same objects give the same result, so that it is derived once. */
 export function scoreProgram(mask: Mask, hooks: readonly ScoreHook[]): ScoreProgram {
   let byHooks = compiled.get(mask);
-  if (byHooks === undefined) compiled.set(mask, (byHooks = new Map()));
+  if (byHooks === undefined) compiled.set(mask, (byHooks = new Map<string, ScoreProgram>()));
   const key = hooks.map(({ program }) => idOf(program)).join();
   let program = byHooks.get(key);
   if (program === undefined) byHooks.set(key, (program = derive(mask, hooks)));

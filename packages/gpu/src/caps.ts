@@ -22,10 +22,10 @@ export interface GpuInfo {
   readonly key: string;
 }
 
-const WANTED: readonly string[] = ["timestamp-query", "subgroups", "shader-f16"];
+const WANTED: readonly GPUFeatureName[] = ["timestamp-query", "subgroups", "shader-f16"];
 
 export const wantedFeatures = (adapter: GPUAdapter): GPUFeatureName[] =>
-  WANTED.filter((name) => adapter.features.has(name as GPUFeatureName)) as GPUFeatureName[];
+  WANTED.filter((name) => adapter.features.has(name));
 
 /** The limits that kernels may lean on, as far as the adapter goes. */
 export function adapterLimits(adapter: GPUAdapter): Record<string, number> {
@@ -43,12 +43,12 @@ export function adapterLimits(adapter: GPUAdapter): Record<string, number> {
 
 export function readCaps(device: GPUDevice, info: GPUAdapterInfo): GpuCaps {
   const { features, limits } = device;
-  const subgroups = features.has("subgroups" as GPUFeatureName);
-  const { subgroupMinSize: min, subgroupMaxSize: max } = info as GPUAdapterInfo & { subgroupMinSize?: number; subgroupMaxSize?: number };
+  const subgroups = features.has("subgroups");
+  const { subgroupMinSize: min, subgroupMaxSize: max } = info;
   return Object.freeze({
     f16: features.has("shader-f16"),
     subgroups,
-    subgroupSize: subgroups && min !== undefined && min === max ? min : 0,
+    subgroupSize: subgroups && min > 0 && min === max ? min : 0,
     timestamps: features.has("timestamp-query"),
     storageBuffers: limits.maxStorageBuffersPerShaderStage,
     workgroupBytes: limits.maxComputeWorkgroupStorageSize,

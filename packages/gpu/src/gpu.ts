@@ -1,49 +1,20 @@
 import { adapterLimits, readCaps, readInfo, wantedFeatures, type GpuCaps, type GpuInfo } from "./caps.ts";
 import { GpuError } from "./errors.ts";
 import { Failures } from "./failures.ts";
-import { defineKernel, flatGrid, flatIndex, UNIFORM_SLOT_BYTES, type Kernel } from "./kernel.ts";
+import { flatGrid, UNIFORM_SLOT_BYTES, type Kernel } from "./kernel.ts";
+import type { GpuOptions, GpuStats, Workgroups } from "./options.ts";
+import { poisonKernel } from "./kernels/poison.ts";
 import { Pipelines } from "./pipelines.ts";
-import { bucketBytes, BufferPool, type BufferSlice, type PoolBuffer } from "./pool.ts";
+import { BufferPool, type BufferSlice, type PoolBuffer } from "./pool.ts";
 import { Profiler, type ProfileRow } from "./profiler.ts";
-import { MAP_MODE_READ, Usage } from "./usage.ts";
-import { wgsl } from "./wgsl.ts";
+import { StagingBuffers } from "./staging.ts";
+import { UniformSlots } from "./uniforms.ts";
+import { MAP_MODE_READ } from "./usage.ts";
 
-export interface GpuOptions {
-  /** `adapter` (default) asks for all that the adapter offers; `default` stays at WebGPU's guaranteed limits. */
-  readonly limits?: "adapter" | "default";
-  /** `all` (default) asks for subgroups, f16 and timestamps where there are; `none` for no optional feature. */
-  readonly features?: "all" | "none";
-  /** Fills every buffer taken from the pool with NaN, so that a kernel which reads what nobody wrote is found out. */
-  readonly poison?: boolean;
-}
-
-export interface GpuStats {
-  readonly dispatches: number;
-  readonly submits: number;
-  readonly bindGroups: number;
-  readonly pipelines: number;
-  readonly buffers: number;
-  readonly liveBytes: number;
-  readonly peakBytes: number;
-  readonly heldBytes: number;
-}
-
-export type Workgroups = readonly [x: number, y?: number, z?: number];
 type Bytes = Float32Array | Uint32Array | Int32Array | Uint16Array | Uint8Array;
 
 /** Dispatches recorded before they are sent: enough to amortise a submit, few enough that the device starts early. */
 const BATCH = 64;
-
-const poisonKernel = defineKernel({
-  name: "poison",
-  bindings: { words: "write array<u32>" },
-  code: wgsl`
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let i = ${flatIndex(64)};
-  if (i < arrayLength(&words)) { words[i] = 0xffffffffu; }
-}`,
-});
 
 /** Opens a device on `adapter`. In Node, `@polyhead/gpu-node` finds the adapter; in browsers, `navigator.gpu.requestAdapter()` does. */
 export async function openGpu(adapter: GPUAdapter, options: GpuOptions = {}): Promise<Gpu> {
@@ -66,11 +37,8 @@ export class Gpu {
   readonly #failures: Failures;
   readonly #pipelines: Pipelines;
   readonly #poison: boolean;
-  readonly #uniformBytes = new ArrayBuffer(BATCH * UNIFORM_SLOT_BYTES);
-  readonly #u32 = new Uint32Array(this.#uniformBytes);
-  readonly #i32 = new Int32Array(this.#uniformBytes);
-  readonly #f32 = new Float32Array(this.#uniformBytes);
-  readonly #staging = new Map<number, GPUBuffer[]>();
+  readonly #uniforms = new UniformSlots(BATCH);
+  readonly #staging: StagingBuffers;
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
   #bound: GPUComputePipeline | undefined;
@@ -85,6 +53,7 @@ export class Gpu {
     this.info = readInfo(info);
     this.#poison = options.poison ?? false;
     this.#failures = new Failures(device);
+    this.#staging = new StagingBuffers(device);
     this.#pipelines = new Pipelines(device, this.caps, this.#failures, BATCH);
     const { maxBufferBytes } = this.caps;
     this.pool = new BufferPool({ device, maxBufferBytes, watch: (verdict) => { this.#failures.watch(verdict); } });
@@ -139,11 +108,7 @@ export class Gpu {
     }
     pass.setBindGroup(0, group);
     if (kernel.params.length > 0) {
-      const base = this.#recorded * (UNIFORM_SLOT_BYTES / 4);
-      kernel.params.forEach(({ name, type }, i) => {
-        const words = type === "f32" ? this.#f32 : type === "u32" ? this.#u32 : this.#i32;
-        words[base + i] = params[name];
-      });
+      this.#uniforms.set(this.#recorded, kernel.params, params);
       pass.setBindGroup(1, this.#pipelines.uniformGroup, [this.#recorded * UNIFORM_SLOT_BYTES]);
     }
     pass.dispatchWorkgroups(x, y, z);
@@ -167,7 +132,7 @@ export class Gpu {
     this.#closePass();
     const submitted = this.#profiler?.resolve(encoder);
     // queue.writeBuffer runs before the whole batch: hence a slot per dispatch, all written at once.
-    if (this.#recorded > 0) this.device.queue.writeBuffer(this.#pipelines.uniforms, 0, this.#uniformBytes, 0, this.#recorded * UNIFORM_SLOT_BYTES);
+    if (this.#recorded > 0) this.device.queue.writeBuffer(this.#pipelines.uniforms, 0, this.#uniforms.bytes, 0, this.#recorded * UNIFORM_SLOT_BYTES);
     this.device.queue.submit([encoder.finish()]);
     submitted?.();
     this.#encoder = undefined;
@@ -185,7 +150,7 @@ export class Gpu {
       padded.set(new Uint8Array(buffer, byteOffset, byteLength));
       ({ buffer, byteOffset, byteLength } = padded);
     }
-    this.device.queue.writeBuffer(to.buffer.buffer, to.offset, buffer as ArrayBuffer, byteOffset, byteLength);
+    this.device.queue.writeBuffer(to.buffer.buffer, to.offset, buffer, byteOffset, byteLength);
   }
 
   /**
@@ -195,7 +160,7 @@ export class Gpu {
    */
   async readBytes(from: BufferSlice): Promise<ArrayBuffer> {
     const bytes = Math.ceil(from.size / 4) * 4;
-    const staging = this.#takeStaging(bytes);
+    const staging = this.#staging.take(bytes);
     this.#closePass();
     this.#encoder ??= this.device.createCommandEncoder();
     this.#encoder.copyBufferToBuffer(from.buffer.buffer, from.offset, staging, 0, bytes);
@@ -203,7 +168,7 @@ export class Gpu {
     await this.#failures.unlessLost(staging.mapAsync(MAP_MODE_READ, 0, bytes));
     const copy = staging.getMappedRange(0, bytes).slice(0, from.size);
     staging.unmap();
-    this.#giveStaging(staging);
+    this.#staging.give(staging);
     await this.#failures.settle();
     return copy;
   }
@@ -264,16 +229,5 @@ export class Gpu {
     this.#pass?.end();
     this.#pass = undefined;
     this.#bound = undefined;
-  }
-
-  #takeStaging(bytes: number): GPUBuffer {
-    const size = bucketBytes(bytes);
-    return this.#staging.get(size)?.pop() ?? this.device.createBuffer({ label: "staging", size, usage: Usage.MAP_READ | Usage.COPY_DST });
-  }
-
-  #giveStaging(buffer: GPUBuffer): void {
-    const waiting = this.#staging.get(buffer.size);
-    if (waiting === undefined) this.#staging.set(buffer.size, [buffer]);
-    else waiting.push(buffer);
   }
 }

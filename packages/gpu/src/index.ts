@@ -1,6 +1,7 @@
 export type { GpuCaps, GpuInfo } from "./caps.ts";
 export { GpuError } from "./errors.ts";
-export { Gpu, openGpu, type GpuOptions, type GpuStats, type Workgroups } from "./gpu.ts";
+export { Gpu, openGpu } from "./gpu.ts";
+export type { GpuOptions, GpuStats, Workgroups } from "./options.ts";
 export { defineKernel, flatGrid, flatIndex, kernelFamily, type BindingSpec, type Feature, type Kernel, type KernelSpec, type ParamType } from "./kernel.ts";
 export { bucketBytes, BufferPool, OFFSET_ALIGNMENT, type BufferSlice, type PoolBuffer } from "./pool.ts";
 export { profileTable, type ProfileRow } from "./profiler.ts";

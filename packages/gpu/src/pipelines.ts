@@ -71,15 +71,12 @@ export class Pipelines {
       throw new GpuError("GPU_UNSUPPORTED", `kernel '${name}' binds ${bindings.length} storage buffers; this device allows ${this.#caps.storageBuffers}`, "pack buffers together, or split the kernel");
     }
     const device = this.#device;
-    const access = bindings.map((b) => (b.access === "read" ? "r" : "w")).join("");
+    const types = bindings.map((b) => (b.access === "read" ? ("read-only-storage" as const) : ("storage" as const)));
+    const access = types.join();
     let layout = this.#layouts.get(access);
     if (layout === undefined) {
       layout = device.createBindGroupLayout({
-        entries: [...access].map((a, binding) => ({
-          binding,
-          visibility: STAGE_COMPUTE,
-          buffer: { type: a === "r" ? ("read-only-storage" as const) : ("storage" as const) },
-        })),
+        entries: types.map((type, binding) => ({ binding, visibility: STAGE_COMPUTE, buffer: { type } })),
       });
       this.#layouts.set(access, layout);
     }

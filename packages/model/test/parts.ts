@@ -9,7 +9,7 @@ import { rope } from "@polyhead/pos-rope";
 import { decoder, type DecoderModel } from "../src/index.ts";
 import type { Engine } from "@polyhead/tensor";
 
-export const lab: Lab = createLab(mha, rope, learned, sinusoidal, none, layer, rms, tied, untied, reference, decoder) as unknown as Lab;
+export const lab: Lab = createLab(mha, rope, learned, sinusoidal, none, layer, rms, tied, untied, reference, decoder);
 
 /** A model of a spec that is small unless `more` says otherwise. */
 export function small(engine: Engine, more: Readonly<Record<string, unknown>> = {}): DecoderModel {
@@ -18,5 +18,5 @@ export function small(engine: Engine, more: Readonly<Record<string, unknown>> = 
     attention: { use: "mha", heads: 4, kvHeads: 2, headDim: 4 }, position: { use: "rope" }, norm: { use: "rms" }, embedding: { use: "tied" }, feedForward: { use: "swiglu", width: 10 },
     ...more,
   };
-  return lab.build(lab.resolve(spec), engine as never) as DecoderModel;
+  return lab.build(lab.resolve(spec), engine) as DecoderModel;
 }

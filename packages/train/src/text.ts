@@ -22,7 +22,7 @@ export class CharVocabulary {
 
   /** @throws PolyheadError `TEXT_UNKNOWN_CHARACTER` naming the character and its place. */
   encode(text: string): Uint32Array {
-    return Uint32Array.from([...text], (character, i) => {
+    return Uint32Array.from(Array.from(text), (character, i) => {
       const id = this.#ids.get(character);
       if (id !== undefined) return id;
       const swapped = [character.toLowerCase(), character.toUpperCase()].find((c) => this.#ids.has(c));

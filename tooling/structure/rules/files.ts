@@ -28,7 +28,8 @@ const DEFINES_TAG = /\bexport\s+function\s+wgsl\b/;
 function checkModule(file: Module): Violation[] {
   const { path, scanned } = file;
   const found: Violation[] = checkLength(file);
-  if (!isConfig(path) && DEFAULT.test(scanned.bare)) {
+  // A declaration file tells how somebody else exports.
+  if (!isConfig(path) && !path.endsWith(".d.ts") && DEFAULT.test(scanned.bare)) {
     found.push({ file: path, line: lineOf(scanned.bare, DEFAULT), rule: "files/default-export", message: "a default export", fix: "export it by name" });
   }
   // The tag is for what ships: a test may hold the small kernel that it runs.

@@ -44,7 +44,7 @@ fn square(value: vec4f, i: u32, size: u32) -> f32 {
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let piece = group.x + group.y * groups.x;
   var sum = 0.0;
-  ${all.map((g) => `${g === 0 ? "" : "else "}if (piece < params.start${g} + ${`(params.size${g} + ${PIECE - 1}u) / ${PIECE}u`}) {
+  ${all.map((g) => `${g === 0 ? "" : "else "}if (piece < params.start${g} + (params.size${g} + ${PIECE - 1}u) / ${PIECE}u) {
     for (var r = 0u; r < ${ROUNDS}u; r++) {
       let i = ((piece - params.start${g}) * ${ROUNDS}u + r) * 64u + lane;
       if (i * 4u < params.size${g}) { sum += square(g${g}[i], i, params.size${g}); }

@@ -46,7 +46,7 @@ function mergedAxes(source: Tensor, target: Tensor): Axis[] {
     if (length === 1) return;
     const next = { length, source: source.strides[i]!, dest: target.strides[i]! };
     const last = axes.at(-1);
-    if (last !== undefined && last.source === next.source * length && last.dest === next.dest * length) axes[axes.length - 1] = { ...next, length: last.length * length };
+    if (last?.source === next.source * length && last.dest === next.dest * length) axes[axes.length - 1] = { ...next, length: last.length * length };
     else axes.push(next);
   });
   return axes.length > 0 ? axes : [{ length: 1, source: 1, dest: 1 }];

@@ -1,4 +1,4 @@
-import { derivative, formula, variablesOf, type Capture, type NumberExpr, type Program, type ScalarType } from "@polyhead/expr";
+import { derivative, formula, variablesOf, type Capture, type NumberExpr, type Program } from "@polyhead/expr";
 import { flatGrid, type BufferSlice } from "@polyhead/gpu";
 import { captureArguments, scalarValues } from "../captures.ts";
 import { shapeError, showShape, TensorError } from "../errors.ts";

@@ -80,7 +80,7 @@ function run(a: Tensor, b: Tensor, options: ProductOptions): Tensor {
     half,
     reduce: params.folds > 1,
     epilogue,
-  }) as MatmulKernel;
+  });
   const [rows, columns] = tileOf(template);
   const bindings: Partial<Record<"a" | "b" | "c" | Extra, BufferSlice>> = {
     a: plan.a,

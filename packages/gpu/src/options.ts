@@ -1,0 +1,21 @@
+export interface GpuOptions {
+  /** `adapter` (default) asks for all that the adapter offers; `default` stays at WebGPU's guaranteed limits. */
+  readonly limits?: "adapter" | "default";
+  /** `all` (default) asks for subgroups, f16 and timestamps where there are; `none` for no optional feature. */
+  readonly features?: "all" | "none";
+  /** Fills every buffer taken from the pool with NaN, so that a kernel which reads what nobody wrote is found out. */
+  readonly poison?: boolean;
+}
+
+export interface GpuStats {
+  readonly dispatches: number;
+  readonly submits: number;
+  readonly bindGroups: number;
+  readonly pipelines: number;
+  readonly buffers: number;
+  readonly liveBytes: number;
+  readonly peakBytes: number;
+  readonly heldBytes: number;
+}
+
+export type Workgroups = readonly [x: number, y?: number, z?: number];
