@@ -62,4 +62,8 @@ if (!Object.hasOwn(tasks, name)) {
   process.exit(2);
 }
 if (stale()) pnpm(["install", "--frozen-lockfile"]);
-for (const [command, commandArgs] of tasks[name](args)) must(command, commandArgs);
+for (const [command, commandArgs] of tasks[name](args)) {
+  // Turbo looks for the package manager on PATH, where a bare machine has none: pnpm puts itself there.
+  if (command === "turbo") pnpm(["exec", command, ...commandArgs]);
+  else must(command, commandArgs);
+}

@@ -1,6 +1,6 @@
-import { openNodeGpu } from "@polyhead/gpu-node";
+import { openNodeGpu } from "../src/index.ts";
 import { afterAll, describe, expect, it } from "vitest";
-import { defineKernel, flatGrid, flatIndex, profileTable, wgsl, type BufferSlice, type Gpu } from "../src/index.ts";
+import { defineKernel, flatGrid, flatIndex, profileTable, wgsl, type BufferSlice, type Gpu } from "@polyhead/gpu";
 
 const gpu = await openNodeGpu({ limits: "default" });
 afterAll(() => { gpu.dispose(); });
