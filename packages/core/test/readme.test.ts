@@ -8,11 +8,8 @@ it("the README's snippet compiles, runs and says what it says here", () => {
   expect(readFileSync(new URL("../README.md", import.meta.url), "utf8")).toContain(body);
 
   const log = vi.spyOn(console, "log").mockImplementation(() => undefined);
-  const { plan, o } = snippet();
+  const o = snippet();
   log.mockRestore();
-  expect(plan.explain()).toBe(
-    "kernel 'reference': the only kernel there is\n  problem: 1 head, 1 key head, head size 2, f32, mask and(causal, custom, document([4])), with gradients\n  hook 'softcap' at 'score': inline",
-  );
   // The first row of each document sees itself alone.
   expect([...o.subarray(0, 2), ...o.subarray(4, 6)]).toEqual([1, 0, 1, 1]);
 });
