@@ -71,7 +71,9 @@ describe("the training loop", () => {
     await collect(run.run(12));
     const before = gpu.stats;
     await collect(run.run(20));
-    expect({ buffers: gpu.stats.buffers, bindGroups: gpu.stats.bindGroups, live: gpu.stats.liveBytes }).toEqual({ buffers: before.buffers, bindGroups: before.bindGroups, live: before.liveBytes });
+    expect({ buffers: gpu.stats.buffers, bindGroups: gpu.stats.bindGroups }).toEqual({ buffers: before.buffers, bindGroups: before.bindGroups });
+    // Tables of models that earlier tests have dropped may be collected meanwhile.
+    expect(gpu.stats.liveBytes).toBeLessThanOrEqual(before.liveBytes);
   });
 
   it("ends after the update at hand when it is told to stop", async () => {
