@@ -73,6 +73,7 @@ export { problemOf } from "./parts.ts";
 export { plan } from "./planner.ts";
 export { array64, type Array64, zeros64 } from "./reference/array.ts";
 export { referenceAttention, type ReferenceOutputs, type ScoreStages } from "./reference/attention.ts";
+export { lookUp, scoreTokens } from "./reference/embedding.ts";
 export { referenceGradients, type ReferenceGradients } from "./reference/gradients.ts";
 export type { ReferenceInputs } from "./reference/inputs.ts";
 export { capture, type Capture, evaluate, formula, maskMod, pairMod, type Program, scalar, type ScalarCapture, scoreMod } from "@polyhead/expr";

@@ -1,2 +1,2 @@
 export { tied, type TiedEmbeddingConfig } from "./plugin.ts";
-export { embedReference, logitsReference } from "./reference.ts";
+export { embedReference, logitsReference, type TiedTables } from "./reference.ts";

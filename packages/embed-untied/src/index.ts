@@ -1,2 +1,2 @@
 export { untied, type UntiedEmbeddingConfig } from "./plugin.ts";
-export { embedReference, logitsReference } from "./reference.ts";
+export { embedReference, logitsReference, type UntiedTables } from "./reference.ts";

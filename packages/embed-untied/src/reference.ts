@@ -1,22 +1,13 @@
-/**
- * Two tables: E [vocab, width] maps a token to its vector, U [vocab, width] a hidden state to its logits:
- * x = E[id],  logits = U h.
- */
-export function embedReference(ids: ArrayLike<number>, table: Float64Array, width: number): Float64Array {
-  return Float64Array.from({ length: ids.length * width }, (_, i) => table[ids[Math.floor(i / width)]! * width + (i % width)]!);
+import { lookUp, scoreTokens } from "@polyhead/core";
+
+/** The table of the way in, E, and that of the way out, U, both `[vocab, width]`. */
+export interface UntiedTables {
+  readonly weight: Float64Array;
+  readonly head: Float64Array;
 }
 
-/** logits = U h for rows h of `hidden` [N, width] → [N, vocab]. */
-export function logitsReference(hidden: Float64Array, table: Float64Array, width: number): Float64Array {
-  const vocab = table.length / width;
-  const rows = hidden.length / width;
-  const logits = new Float64Array(rows * vocab);
-  for (let n = 0; n < rows; n++) {
-    for (let v = 0; v < vocab; v++) {
-      let dot = 0;
-      for (let d = 0; d < width; d++) dot += hidden[n * width + d]! * table[v * width + d]!;
-      logits[n * vocab + v] = dot;
-    }
-  }
-  return logits;
-}
+/** x = E[id]. */
+export const embedReference = (ids: ArrayLike<number>, { weight }: UntiedTables, width: number): Float64Array => lookUp(ids, weight, width);
+
+/** logits = U h. */
+export const logitsReference = (hidden: Float64Array, { head }: UntiedTables, width: number): Float64Array => scoreTokens(hidden, head, width);

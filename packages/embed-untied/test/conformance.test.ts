@@ -1,6 +1,6 @@
 import { openNodeGpu } from "@polyhead/gpu-node";
-import { createEngine, type Tensor } from "@polyhead/tensor";
-import { assertClose, checkGradients, onEngine, uniform } from "@polyhead/testkit";
+import { createEngine } from "@polyhead/tensor";
+import { embeddingLaws, uniform } from "@polyhead/testkit";
 import { afterAll, describe, expect, it } from "vitest";
 import { untied, embedReference, logitsReference } from "../src/index.ts";
 
@@ -9,40 +9,17 @@ const engine = createEngine(gpu);
 afterAll(() => { gpu.dispose(); });
 
 const [vocab, width] = [11, 5];
-const made = untied.create({}, { width, layers: 1, context: 8, vocab, dropout: 0 });
-const ids = [3, 0, 10, 3, 7, 3];
-const tables = Object.fromEntries(Object.keys(made.params).map((name, i) => [name, { shape: [vocab, width], data: uniform(vocab * width, i + 1) }]));
-const idTensor = (): Tensor => engine.tensor(ids, [2, 3], { dtype: "u32" });
+const layer = untied.create({}, { width, layers: 1, context: 8, vocab, dropout: 0 });
 
 describe("untied embedding", () => {
-  it("looks tokens up, and adds up the gradients of those that come again", async () => {
-    await checkGradients({
-      inputs: { weight: tables["weight"]! },
-      reference: ({ weight }) => embedReference(ids, weight!, width),
-      run: onEngine(engine, ({ weight }) => made.embed(idTensor(), { ...others, weight: weight! })),
-    });
-  });
+  const ids = (values: readonly number[], shape: readonly number[]) => engine.tensor(values, shape, { dtype: "u32" });
+  for (const { name, check } of embeddingLaws(engine, { layer, vocab, width, table: "weight", head: "head", ids })) it(name, check);
 
-  it("scores every token against a hidden state", async () => {
-    const hidden = { shape: [2, 3, width], data: uniform(6 * width, 9) };
-    await checkGradients({
-      inputs: { hidden, head: tables["head"]! },
-      reference: (v) => logitsReference(v["hidden"]!, v["head"]!, width),
-      run: onEngine(engine, (t) => made.logits(t["hidden"]!, { ...others, head: t["head"]! })),
-    });
-  });
-
-  it("takes the mean cross-entropy of its own logits as loss", async () => {
-    const hidden = engine.tensor(uniform(6 * width, 9), [2, 3, width]);
-    const logits = logitsReference(Float64Array.from(await hidden.read()), Float64Array.from(tables["head"]!.data), width);
-    const losses = ids.map((id, row) => {
-      const own = logits.subarray(row * vocab, (row + 1) * vocab);
-      return Math.log(own.reduce((sum, x) => sum + Math.exp(x), 0)) - own[id]!;
-    });
-    const got = made.loss!(hidden, idTensor(), others);
-    assertClose(await got.read(), [losses.reduce((a, b) => a + b, 0) / 6]);
-    expect(made.tied).toBe(false);
+  it("has two tables, as its reference says", () => {
+    const tables = { weight: Float64Array.from(uniform(vocab * width, 1)), head: Float64Array.from(uniform(vocab * width, 2)) };
+    expect(layer.tied).toBe(false);
+    expect([...embedReference([4], tables, width)]).toEqual([...tables.weight.subarray(4 * width, 5 * width)]);
+    const unit = Float64Array.from({ length: width }, (_, i) => (i === 2 ? 1 : 0));
+    expect(logitsReference(unit, tables, width)[7]).toBe(tables.head[7 * width + 2]);
   });
 });
-
-const others = Object.fromEntries(Object.entries(tables).map(([name, { shape, data }]) => [name, engine.tensor(data, shape)]));

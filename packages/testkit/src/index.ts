@@ -10,3 +10,6 @@ export {
   type FlashCase, type HfModel, type NanoGptRun, type OnnxCase, type OnnxSlot,
 } from "./reference-data.ts";
 export { onEngine, type DifferentiableTensor, type TensorMaker } from "./tensors.ts";
+export { embeddingLaws, type EmbeddingUnderTest } from "./embedding-laws.ts";
+export type { Law } from "./laws.ts";
+export { normLaws } from "./norm-laws.ts";
