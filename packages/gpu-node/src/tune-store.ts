@@ -20,6 +20,22 @@ function load(file: string): Records {
   }
 }
 
+/** Writes beside the file and renames into place. Does nothing where that is not allowed. */
+function writeWhole(file: string, text: string): void {
+  const mine = `${file}.${process.pid}-${Date.now()}`;
+  try {
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(mine, text);
+  } catch {
+    return;
+  }
+  try {
+    renameSync(mine, file);
+  } catch {
+    rmSync(mine, { force: true });
+  }
+}
+
 /**
  * Measurements of kernels on disk, in one JSON file. Writes go to a file of their own that is renamed into place, so a
  * reader never sees half of one; what another process has written meanwhile is kept.
@@ -32,15 +48,8 @@ export function openTuneStore(file: string = join(cacheFolder(), "tune.json")): 
     get: (key) => records[key],
     set: (key, record) => {
       Object.assign(records, { ...load(file), ...records, [key]: record });
-      const mine = `${file}.${process.pid}-${Date.now()}`;
-      try {
-        mkdirSync(dirname(file), { recursive: true });
-        writeFileSync(mine, JSON.stringify(records, null, 1));
-        renameSync(mine, file);
-      } catch {
-        // A read-only home costs a measurement at every start, not the run.
-        rmSync(mine, { force: true });
-      }
+      // A read-only home costs a measurement at every start, not the run.
+      writeWhole(file, JSON.stringify(records, null, 1));
     },
   };
 }
