@@ -1,5 +1,5 @@
 // npm run demo: composes a small transformer, trains it on a book while you watch, and tells what it ran on.
-import { openNodeGpu } from "@polyhead/gpu-node";
+import { openNodeGpu, tuneOnDisk } from "@polyhead/gpu-node";
 import { profileTable } from "@polyhead/gpu";
 import { createEngine } from "@polyhead/tensor";
 import type { TrainRecord } from "@polyhead/train";
@@ -26,6 +26,7 @@ async function demo(): Promise<void> {
   const out = resolve(process.env["INIT_CWD"] ?? ".", options.out ?? join("runs", new Date().toISOString().slice(0, 19).replaceAll(":", "-")));
   const folder = await openRunFolder(out);
   const gpu = await openNodeGpu();
+  tuneOnDisk(gpu);
   console.log(`adapter   ${gpu.info.description || gpu.info.key}`);
   const engine = createEngine(gpu, { seed: options.numbers.seed ?? 1337 });
 

@@ -5,7 +5,7 @@ import type { Tensor } from "../../tensor.ts";
 import { sumTo } from "../../ops/sum.ts";
 import { chooseTemplate } from "./choose.ts";
 import type { Extra } from "./epilogue.ts";
-import { matmulKernel, type MatmulKernel } from "./family.ts";
+import { matmulKernel } from "./family.ts";
 import { planMatmul, sizesOf, windowOf } from "./plan.ts";
 import { tileOf, type Epilogue, type MatmulTemplate } from "./spec.ts";
 
