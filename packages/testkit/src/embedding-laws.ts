@@ -13,7 +13,7 @@ export interface EmbeddingUnderTest<T extends TensorLike> {
   readonly table: string;
   readonly head: string;
   /** u32 ids as a tensor. */
-  ids(ids: readonly number[], shape: readonly number[]): T;
+  readonly ids: (ids: readonly number[], shape: readonly number[]) => T;
 }
 
 const IDS = [3, 0, 10, 3, 7, 3];
