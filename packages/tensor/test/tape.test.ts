@@ -1,6 +1,6 @@
 import { openNodeGpu } from "@polyhead/gpu-node";
 import { afterAll, describe, expect, it } from "vitest";
-import { checkpoint, createEngine, sum, type Tensor } from "../src/index.ts";
+import { checkpoint, createEngine, customOp, mean, mul, scale, sum, type Tensor } from "../src/index.ts";
 
 const gpu = await openNodeGpu({ limits: "default", features: "none", poison: true });
 const engine = createEngine(gpu);
@@ -76,7 +76,48 @@ describe("the tape", () => {
   });
 });
 
+describe("mean", () => {
+  it("divides the sum, and its gradient, by what it went over", async () => {
+    const x = leaf([1, 2, 3, 4, 5, 6], [2, 3]);
+    expect(await read(mean(x, [1]))).toEqual([2, 5]);
+    engine.scope(() => { mean(x).backward(); });
+    expect(await read(x.grad)).toEqual(new Array(6).fill(Math.fround(1 / 6)));
+  });
+});
+
+describe("an operator of one's own", () => {
+  // y = x², with a derivative that is written by hand: 2x.
+  const square = customOp<{ readonly factor: number }>({
+    forward: ([x], { factor }) => ({ output: scale(mul(x!, x!), factor), saves: [x!] }),
+    backward: (g, [x], { factor }) => [scale(mul(g, x!), 2 * factor)],
+  });
+
+  it("has a place on the tape, and leaves nothing behind", async () => {
+    const x = leaf([1, -2, 3]);
+    const before = gpu.stats.liveBytes;
+    engine.scope(() => { sum(square([x], { factor: 10 })).backward(); });
+    expect(await read(x.grad)).toEqual([20, -40, 60]);
+    x.zeroGrad();
+    expect(gpu.stats.liveBytes).toBe(before);
+  });
+});
+
 describe("handles", () => {
+  it("kept out of their scope live until they are disposed of", async () => {
+    let kept: Tensor | undefined;
+    engine.scope(() => { kept = engine.keep(engine.full([2], 7)); });
+    expect(await read(kept)).toEqual([7, 7]);
+    kept!.dispose();
+    expect(kept!.isLive).toBe(false);
+  });
+
+  it("of shapes that do not fit are refused with both shapes", () => {
+    expect(() => engine.tensor([1, 2, 3], [2, 2])).toThrow(/TENSOR_SHAPE.*3 numbers for the shape \[2, 2\], which holds 4/s);
+    expect(() => engine.zeros([2, 3]).reshape([4, 2])).toThrow(/TENSOR_SHAPE.*6 elements cannot take the shape \[4, 2\]/s);
+    expect(() => engine.zeros([2, 3]).narrow(1, 2, 2)).toThrow(/TENSOR_SHAPE.*2\.\.4 of axis 1, which has 3/s);
+    expect(() => mul(engine.zeros([2, 3]), engine.zeros([2, 4]))).toThrow(/TENSOR_SHAPE.*\[2, 3\] and \[2, 4\]/s);
+  });
+
   it("say so when they are used after their scope", async () => {
     let lost: Tensor | undefined;
     engine.scope(() => { lost = engine.zeros([2, 2]); });
