@@ -1,5 +1,5 @@
 import { PolyheadError, suggest } from "@polyhead/core";
-import { parseArgs } from "node:util";
+import { readArguments, readNumber, type NumberRange } from "./arguments.ts";
 import { lab } from "./lab.ts";
 
 /** What can be swapped from the command line. */
@@ -54,8 +54,16 @@ const NUMBERS = {
   seed: "seed of weights, batches and samples",
 } as const;
 
+const COUNT: NumberRange = { least: 1, whole: true };
+const RANGES: Partial<Record<keyof typeof NUMBERS, NumberRange>> = {
+  dropout: { least: 0, below: 1 },
+  rate: { least: 0, above: true },
+  // Philox takes a key of 32 bits.
+  seed: { least: 0, below: 2 ** 32, whole: true },
+};
+
 const WORDS = { text: "a plain-text file to learn instead of Moby-Dick", out: "run folder; default runs/<time>" } as const;
-const FLAGS = { resume: "go on from the checkpoint in --out", profile: "print the time of every kernel", help: "this page" } as const;
+const FLAGS = { resume: "go on from the checkpoint in --out, with its parts and numbers", profile: "print the time of every kernel", help: "this page" } as const;
 
 type PartName = keyof typeof PARTS;
 type NumberName = keyof typeof NUMBERS;
@@ -63,6 +71,8 @@ type NumberName = keyof typeof NUMBERS;
 export interface Options {
   readonly parts: Readonly<Record<PartName, string>>;
   readonly numbers: Readonly<Partial<Record<NumberName, number>>>;
+  /** The parts and numbers that were written, by name. */
+  readonly model: readonly string[];
   readonly text: string | undefined;
   readonly out: string | undefined;
   readonly resume: boolean;
@@ -73,38 +83,24 @@ export interface Options {
 /**
  * Reads a command line.
  *
- * @throws PolyheadError `ARGUMENT_UNKNOWN`, `ARGUMENT_CHOICE`, `ARGUMENT_NUMBER`, `ARGUMENT_VALUE`, naming what was most likely meant.
+ * @throws PolyheadError `ARGUMENT_UNKNOWN`, `ARGUMENT_CHOICE`, `ARGUMENT_NUMBER`, `ARGUMENT_VALUE`: naming what was most likely meant.
  */
 export function readOptions(args: readonly string[]): Options {
-  const names = [...Object.keys(PARTS), ...Object.keys(NUMBERS), ...Object.keys(WORDS), ...Object.keys(FLAGS)];
-  const options = Object.fromEntries(names.map((name) => [name, { type: Object.hasOwn(FLAGS, name) ? ("boolean" as const) : ("string" as const) }]));
-  const { values, tokens } = parseArgs({ args: [...args], options, strict: false, tokens: true, allowPositionals: true });
-  for (const token of tokens) {
-    if (token.kind === "positional") throw new PolyheadError("ARGUMENT_UNKNOWN", `stray argument '${token.value}'`, "options start with --; see --help");
-    if (token.kind !== "option") continue;
-    if (!names.includes(token.name)) throw new PolyheadError("ARGUMENT_UNKNOWN", `unknown option --${token.name}`, suggest(token.name, names));
-    if (!Object.hasOwn(FLAGS, token.name) && (token.value === undefined || token.value === "")) throw new PolyheadError("ARGUMENT_VALUE", `--${token.name} has no value`, `write --${token.name} VALUE; see --help`);
-  }
-  const word = (name: string): string | undefined => (typeof values[name] === "string" ? values[name] : undefined);
+  const { words, flags } = readArguments(args, [...Object.keys(PARTS), ...Object.keys(NUMBERS), ...Object.keys(WORDS)], Object.keys(FLAGS));
   const parts = Object.fromEntries(
     Object.entries(PARTS).map(([name, { choices, value }]) => {
-      const given = word(name) ?? value;
+      const given = words[name] ?? value;
       if (!(choices as readonly string[]).includes(given)) throw new PolyheadError("ARGUMENT_CHOICE", `--${name} is '${given}'; expected one of ${choices.join(", ")}`, suggest(given, choices));
       return [name, given];
     }),
   ) as Record<PartName, string>;
   const numbers: Partial<Record<NumberName, number>> = {};
   for (const name of Object.keys(NUMBERS) as NumberName[]) {
-    const given = word(name);
-    if (given === undefined) continue;
-    const value = Number(given);
-    const real = name === "rate" || name === "dropout";
-    if (!Number.isFinite(value) || value < 0 || (!real && !Number.isInteger(value)) || (name !== "seed" && name !== "dropout" && value === 0)) {
-      throw new PolyheadError("ARGUMENT_NUMBER", `--${name} is '${given}'; expected a ${real ? "number" : "whole number"} above 0`, `write --${name} as in: ${NUMBERS[name]}`);
-    }
-    numbers[name] = value;
+    const given = words[name];
+    if (given !== undefined) numbers[name] = readNumber(name, given, RANGES[name] ?? COUNT, NUMBERS[name]);
   }
-  return { parts, numbers, text: word("text"), out: word("out"), resume: values["resume"] === true, profile: values["profile"] === true, help: values["help"] === true };
+  const model = [...Object.keys(words)].filter((name) => !Object.hasOwn(WORDS, name));
+  return { parts, numbers, model, text: words["text"], out: words["out"], resume: flags.has("resume"), profile: flags.has("profile"), help: flags.has("help") };
 }
 
 /** A size with the command line's own numbers over it. */
@@ -161,5 +157,7 @@ export function help(): string {
     "",
     "files and switches:",
     ...Object.entries({ ...WORDS, ...FLAGS }).map(([name, doc]) => line(name, doc)),
+    "",
+    "Ctrl-C ends the update at hand, leaves a checkpoint and a report, prints how to go on, and exits with 0; a second one ends at once.",
   ].join("\n");
 }

@@ -27,6 +27,17 @@ export const validationLoss = (records: readonly TrainRecord[]): number | undefi
 /** How every matrix product of the run was computed, a line a class. */
 export const matmulPlan = ({ model }: Run): string[] => explainMatmul(model.engine).map(({ shape, template, source }) => `matmul ${shape}: ${template} (${source})`);
 
+/** Lines of the matmul plan that a terminal has patience for. */
+const MOST_MATMULS = 6;
+
+/** The measured products that take longest, each; the report has them all. */
+const costliestMatmuls = ({ model }: Run): string[] =>
+  explainMatmul(model.engine)
+    .filter(({ ms }) => ms !== undefined)
+    .sort((a, b) => b.ms! - a.ms!)
+    .slice(0, MOST_MATMULS)
+    .map(({ shape, template, source, ms }) => `matmul ${shape}: ${template} (${source}, ${ms!.toFixed(2)} ms)`);
+
 /** The last words of the demo. */
 export function summary(told: Told): string {
   const { adapter, seconds, records, run, stats, folder } = told;
@@ -36,7 +47,7 @@ export function summary(told: Told): string {
     "",
     `adapter          ${adapter}`,
     ...run.model.explain().split("\n").map((line, i) => `${i === 0 ? "model" : i === 1 ? "plan" : ""}`.padEnd(17) + line),
-    ...matmulPlan(run).map((line) => " ".repeat(17) + line),
+    ...costliestMatmuls(run).map((line) => " ".repeat(17) + line),
     `speed            ${Math.round(medianSpeed(records)).toLocaleString("en")} tokens/s (median update), ${seconds.toFixed(0)} s in all`,
     `memory           ${(stats.peakBytes / 2 ** 20).toFixed(1)} MiB of GPU buffers at the peak`,
     `validation loss  ${loss === undefined ? "not measured" : `${loss.toFixed(4)} nats a character${verdict}`}`,
