@@ -75,6 +75,9 @@ function isDense(cache: KvCache<Tensor>): cache is DenseCache {
 /** Qk hooks, cache, kernel: law 1's order, and law 4: the cache holds keys after the qk hooks. */
 function attend(q: Tensor, k: Tensor, v: Tensor, { headDim }: HeadLayout, context: AttentionContext<Tensor>): Tensor {
   const { cache, memory, offset, positions, plan } = context;
+  if (cache !== undefined && memory !== undefined) {
+    throw new PolyheadError("ATTN_CACHE_MEMORY", "a layer was given a cache and a memory; a cache holds the keys of its own rows", "leave the cache out of cross-attention: it reads the whole memory at every call");
+  }
   const sorted = sortHooks(context.hooks, plan.how);
   if (cache !== undefined && sorted.qk.length > 0) {
     throw new PolyheadError("ATTN_CACHE_HOOK", `kernel '${plan.kernel.name}' would apply '${sorted.qk[0]!.hook.id}' to keys that the cache holds already turned`, "plan with cache 'dense', so that qk hooks become a prepass");

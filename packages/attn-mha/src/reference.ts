@@ -13,7 +13,10 @@ export interface MultiHeadReference {
   /** `[width, heads·headDim]`. */
   readonly out: Float64Array;
   readonly outBias?: Float64Array;
+  /** Default causal. */
   readonly mask?: Mask;
+  /** Where keys and values come from in cross-attention, `[B, Tk, width]`; default x. */
+  readonly memory?: Array64;
 }
 
 /** y = x Wᵀ + b for rows x of `inputs` numbers. */
@@ -33,19 +36,20 @@ function project(x: Float64Array, weight: Float64Array, bias: Float64Array | und
  *
  * @returns `[B, T, width]`, row-major
  */
-export function multiHeadReference({ x, heads, kvHeads, headDim, qkv, qkvBias, out, outBias, mask = causal() }: MultiHeadReference): Float64Array {
+export function multiHeadReference({ x, heads, kvHeads, headDim, qkv, qkvBias, out, outBias, mask = causal(), memory = x }: MultiHeadReference): Float64Array {
   const [B = 0, T = 0, width = 0] = x.shape;
   const all = heads + 2 * kvHeads;
-  const projected = project(x.data, qkv, qkvBias, width, all * headDim);
-  const headsOf = (first: number, count: number): Array64 => {
-    const part = zeros64([B, count, T, headDim]);
+  const headsOf = (source: Array64, first: number, count: number): Array64 => {
+    const [, rows = 0] = source.shape;
+    const projected = project(source.data, qkv, qkvBias, width, all * headDim);
+    const part = zeros64([B, count, rows, headDim]);
     for (let i = 0; i < part.data.length; i++) {
-      const [d, t, h, b] = [i % headDim, Math.floor(i / headDim) % T, Math.floor(i / headDim / T) % count, Math.floor(i / headDim / T / count)];
-      part.data[i] = projected[((b * T + t) * all + first + h) * headDim + d]!;
+      const [d, t, h, b] = [i % headDim, Math.floor(i / headDim) % rows, Math.floor(i / headDim / rows) % count, Math.floor(i / headDim / rows / count)];
+      part.data[i] = projected[((b * rows + t) * all + first + h) * headDim + d]!;
     }
     return part;
   };
-  const { o } = referenceAttention({ q: headsOf(0, heads), k: headsOf(heads, kvHeads), v: headsOf(heads + kvHeads, kvHeads), mask });
+  const { o } = referenceAttention({ q: headsOf(x, 0, heads), k: headsOf(memory, heads, kvHeads), v: headsOf(memory, heads + kvHeads, kvHeads), mask });
   const joined = Float64Array.from({ length: B * T * heads * headDim }, (_, i) => {
     const [d, h, t, b] = [i % headDim, Math.floor(i / headDim) % heads, Math.floor(i / headDim / heads) % T, Math.floor(i / headDim / heads / T)];
     return o.data[((b * heads + h) * T + t) * headDim + d]!;

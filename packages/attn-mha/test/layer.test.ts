@@ -1,4 +1,4 @@
-import { array64, bindHooks, capture, causal, defineKernelPlugin, scoreHook, scoreMod, type AttentionContext, type Hook, type KvCache } from "@polyhead/core";
+import { array64, bindHooks, capture, causal, defineKernelPlugin, full, scoreHook, scoreMod, type AttentionContext, type Hook, type KvCache } from "@polyhead/core";
 import { openNodeGpu } from "@polyhead/gpu-node";
 import { rope } from "@polyhead/pos-rope";
 import { createEngine, type Tensor } from "@polyhead/tensor";
@@ -29,6 +29,38 @@ describe("the multi-head layer", () => {
       },
       { entries: 12 },
     );
+  });
+
+  it("reads another sequence in cross-attention, with every gradient, and keeps no cache of it", async () => {
+    const [x, memory] = [{ shape: [2, 3, 12], data: uniform(72, 11) }, { shape: [2, 5, 12], data: uniform(120, 12) }];
+    await checkGradients(
+      {
+        inputs: { x, memory, ...values },
+        reference: (v) => multiHeadReference({ x: array64(v["x"]!, x.shape), memory: array64(v["memory"]!, memory.shape), mask: full(), heads: 4, kvHeads: 2, headDim: 6, qkv: v["qkv.weight"]!, qkvBias: v["qkv.bias"]!, out: v["out.weight"]!, outBias: v["out.bias"]! }),
+        run: onEngine(engine, ({ x: input, memory: source, ...weights }) => layer.apply(input!, weights, context({ mask: full(), memory: source! }))),
+      },
+      { entries: 12 },
+    );
+    const cache = layer.createCache(engine, { batch: 2, capacity: 8 });
+    const zeros = engine.zeros([2, 3, 12]);
+    expect(() => engine.noGrad(() => layer.apply(zeros, params, context({ memory: zeros, cache })))).toThrow(/ATTN_CACHE_MEMORY/);
+  });
+
+  it("decodes again from where a cache was cut back", async () => {
+    const rows = (from: number, count: number): Tensor => engine.tensor(uniform(6 * 12, 13), [1, 6, 12]).narrow(1, from, count).contiguous();
+    const cache = layer.createCache(engine, { batch: 1, capacity: 6 });
+    const step = (from: number, count: number): Promise<ArrayLike<number>> => engine.noGrad(() => layer.apply(rows(from, count), params, context({ hooks, offset: from, cache }))).read();
+    await step(0, 4);
+    const first = await step(4, 2);
+    cache.truncate(4);
+    expect(await step(4, 2)).toEqual(first);
+  });
+
+  it("refuses a cache while gradients are on, and one of another batch", () => {
+    const cache = layer.createCache(engine, { batch: 1, capacity: 6 });
+    const x = engine.tensor(uniform(36, 3), [1, 3, 12], { requiresGrad: true });
+    expect(() => layer.apply(x, params, context({ cache }))).toThrow(/ATTN_CACHE_GRAD/);
+    expect(() => engine.noGrad(() => layer.apply(engine.zeros([2, 3, 12]), params, context({ cache })))).toThrow(/ATTN_CACHE_BATCH.*2 sequences for a cache of 1/s);
   });
 
   it("decodes to the same as the whole sequence: prefill in chunks, then token by token", async () => {
