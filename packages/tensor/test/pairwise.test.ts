@@ -32,7 +32,7 @@ function expectClose(actual: ArrayLike<number>, wanted: readonly number[], toler
   expect(Math.max(...wanted.map((w, i) => Math.abs(actual[i]! - w)))).toBeLessThan(tolerance);
 }
 
-/** d Σ weight·y / dx by central differences: pairs are independent, so all first and all second elements move at once. */
+/** d Σ weight·y / dx by central differences. */
 function slopes(f: (x: Float64Array) => number[], x: ArrayLike<number>, weights: ArrayLike<number>): number[] {
   return Array.from(x, (_, i) => {
     const h = 1e-5;
