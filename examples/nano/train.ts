@@ -142,7 +142,7 @@ async function train(): Promise<void> {
       if (record.kind === "evaluation") console.log(`step ${record.step}: validation loss ${record.loss.toFixed(4)} (a bigram model: ${bigram.toFixed(4)})`);
       else if (record.step % 10 === 0 || record.step === config.steps) console.log(`step ${record.step}: loss ${record.loss.toFixed(4)} (${Math.round(record.tokensPerSecond).toLocaleString("en")} tokens/s)`);
     }
-    console.log(`${trainer.step < config.steps ? "stopped; go on with --resume. " : ""}checkpoint and log: ${folder.path}`);
+    console.log(`${trainer.step < config.steps ? `stopped at step ${trainer.step} of ${config.steps}; go on with --resume. ` : ""}checkpoint and log: ${folder.path}`);
   } finally {
     gpu.dispose();
   }
