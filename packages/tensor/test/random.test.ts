@@ -57,8 +57,40 @@ describe("concat", () => {
     expect(await read(y)).toEqual([1, 2, 5, 3, 4, 6]);
     expect([await read(a.grad), await read(b.grad)]).toEqual([[1, 2, 4, 5], [3, 6]]);
     expect(await Promise.all(split(y, [1, 2], 1).map(read))).toEqual([[1, 3], [2, 5, 4, 6]]);
-    expect(stack([b, b], 1).shape).toEqual([2, 2, 1]);
     expect(() => concat([a, b], 0)).toThrow(/TENSOR_SHAPE.*\[2, 2\] and \[2, 1\]/s);
+  });
+
+  it("joins views and whole numbers, and skips what is empty", async () => {
+    const x = engine.tensor([1, 2, 3, 4, 5, 6], [2, 3], { dtype: "i32" });
+    expect(await read(concat([x.transpose(), engine.empty([0, 2], "i32"), x.narrow(1, 1, 2)], 0))).toEqual([1, 4, 2, 5, 3, 6, 2, 3, 5, 6]);
+    expect(() => concat([cast(engine.tensor([1, 2]), "f16")], 0)).toThrow(/TENSOR_DTYPE.*concat of f16/s);
+    expect(() => split(x, [1, 3], 1)).toThrow(/TENSOR_SHAPE.*\[2, 3\].*\[1, 3\]/s);
+  });
+});
+
+describe("stack", () => {
+  it("puts the new axis where asked, from either side, and hands each its part of the gradient", async () => {
+    const [a, b] = [engine.tensor([1, 2], [2], { requiresGrad: true }), engine.tensor([3, 4], [2], { requiresGrad: true })];
+    expect(await read(stack([a, b]))).toEqual([1, 2, 3, 4]);
+    for (const axis of [1, -1]) {
+      const y = stack([a, b], axis);
+      expect(y.shape).toEqual([2, 2]);
+      expect(await read(y)).toEqual([1, 3, 2, 4]);
+    }
+    engine.scope(() => { stack([a, b, a], -1).backward(engine.tensor([1, 2, 4, 8, 16, 32], [2, 3])); });
+    expect([await read(a.grad), await read(b.grad)]).toEqual([[5, 40], [2, 16]]);
+    expect(() => stack([a, b], 2)).toThrow(/TENSOR_SHAPE.*axis 2/s);
+    expect(() => stack([a, engine.tensor([1])])).toThrow(/TENSOR_SHAPE.*\[2\] and \[1\]/s);
+    expect(() => stack([])).toThrow(/TENSOR_SHAPE/);
+  });
+
+  it("leaves nothing behind outside of a scope", () => {
+    const before = gpu.stats.liveBytes;
+    const [a, b] = [engine.tensor([1, 2]), engine.tensor([3, 4])];
+    stack([a, b]).dispose();
+    a.dispose();
+    b.dispose();
+    expect(gpu.stats.liveBytes).toBe(before);
   });
 });
 
@@ -68,6 +100,15 @@ describe("cast", () => {
     const half = cast(engine.tensor(values), "f16");
     expect(await read(half)).toEqual([...(await engine.tensor(values, [values.length], { dtype: "f16" }).read())]);
     expect(await read(cast(half, "f32"))).toEqual(await read(half));
+  });
+
+  it("saturates, makes NaN 0, and rounds whole numbers that f32 cannot hold", async () => {
+    const wild = [3e9, -3e9, 5e9, Infinity, -Infinity, NaN];
+    expect(await read(cast(engine.tensor(wild), "i32"))).toEqual([2147483520, -2147483648, 2147483520, 2147483520, -2147483648, 0]);
+    expect(await read(cast(engine.tensor(wild), "u32"))).toEqual([3e9, 0, 4294967040, 4294967040, 0, 0]);
+    expect(await read(cast(engine.tensor([16777217, 16777219, -5], [3], { dtype: "i32" }), "f32"))).toEqual([16777216, 16777220, -5]);
+    expect(await read(cast(engine.tensor([0xffffffff], [1], { dtype: "u32" }), "i32"))).toEqual([-1]);
+    expect(() => cast(cast(engine.tensor([1]), "f16"), "i32")).toThrow(/TENSOR_DTYPE.*f16 to i32/s);
   });
 
   it("cuts numbers towards zero, and passes gradients through storage", async () => {

@@ -20,7 +20,7 @@ const words = (dtype: DType): string => (dtype === "f16" ? "array<u32>" : `array
 
 // Rounds to nearest even and overflows to infinity, which pack2x16float leaves to the device.
 const toHalf = wgsl`
-fn half(value: f32) -> u32 {
+fn nearestHalf(value: f32) -> u32 {
   let x = bitcast<u32>(value);
   let sign = (x >> 16u) & 0x8000u;
   let size = x & 0x7fffffffu;
@@ -37,7 +37,14 @@ fn half(value: f32) -> u32 {
   let middle = 1u << (shift - 1u);
   let up = rest > middle || (rest == middle && (kept & 1u) == 1u);
   return sign | (base + kept + select(0u, 1u, up));
-}`.replaceAll("half(", "nearestHalf(");
+}`;
+
+// WGSL leaves NaN, and numbers past the ends, to the device. The upper bounds are the largest f32 below 2³¹ and 2³².
+const toWhole = (dest: "i32" | "u32"): string => wgsl`
+fn whole(value: f32) -> ${dest} {
+  let isNan = (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u;
+  return select(${dest}(clamp(value, ${dest === "i32" ? "-2147483648.0, 2147483520.0" : "0.0, 4294967040.0"})), ${dest}(0), isNan);
+}`;
 
 /** `count` words of the packed side, or elements where neither side is packed. */
 export const castKernel: (options: CastOptions) => Kernel = kernelFamily(({ source, dest }) => {
@@ -46,6 +53,8 @@ export const castKernel: (options: CastOptions) => Kernel = kernelFamily(({ sour
       ? toHalf + entry(wgsl`y[i] = nearestHalf(x[i * 2u]) | (nearestHalf(select(0.0, x[min(i * 2u + 1u, params.last)], i * 2u + 1u <= params.last)) << 16u);`)
       : source === "f16"
         ? entry(wgsl`let pair = unpack2x16float(x[i]); y[i * 2u] = pair.x; if (i * 2u + 1u <= params.last) { y[i * 2u + 1u] = pair.y; }`)
-        : entry(wgsl`y[i] = ${dest}(x[i]);`);
+        : source === "f32" && dest !== "f32"
+          ? toWhole(dest) + entry(wgsl`y[i] = whole(x[i]);`)
+          : entry(wgsl`y[i] = ${dest}(x[i]);`);
   return defineKernel({ name: `cast/${source}-${dest}`, bindings: { x: `read ${words(source)}`, y: `write ${words(dest)}` }, params: { count: "u32", last: "u32" }, code });
 });

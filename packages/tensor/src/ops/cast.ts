@@ -8,7 +8,8 @@ import { contiguous } from "../views.ts";
 
 /**
  * The same numbers in another dtype. f32 to f16 rounds to nearest even and overflows to infinity; f32 to whole numbers cuts
- * towards zero and saturates. Differentiable between f32 and f16.
+ * towards zero, saturates at the last number of the dtype that f32 holds (2³¹ − 128, 2³² − 256), and makes NaN 0; i32 and u32
+ * keep each other's bits. Differentiable between f32 and f16.
  *
  * @throws TensorError `TENSOR_DTYPE` between f16 and whole numbers.
  */

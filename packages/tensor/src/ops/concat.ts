@@ -1,5 +1,5 @@
 import { shapeError, showShape, TensorError } from "../errors.ts";
-import { axisOf } from "../shape.ts";
+import { axisOf, sameShape } from "../shape.ts";
 import { link } from "../tape.ts";
 import type { Tensor } from "../tensor.ts";
 
@@ -12,6 +12,7 @@ export function concat(tensors: readonly Tensor[], axis: number): Tensor {
   const [first] = tensors;
   if (first === undefined) shapeError("concat of no tensor", "give at least one");
   const at = axisOf(axis, first.rank);
+  if (first.dtype === "f16") throw new TensorError("TENSOR_DTYPE", `concat of f16 tensors, the first of shape ${showShape(first.shape)}`, "cast them to f32 first: f16 is a storage type, two numbers to a word");
   for (const { shape, dtype, rank } of tensors) {
     if (dtype !== first.dtype) throw new TensorError("TENSOR_DTYPE", `concat of ${first.dtype} and ${dtype}`, "cast them to one dtype");
     if (rank !== first.rank || shape.some((n, i) => i !== at && n !== first.shape[i])) shapeError(`concat of ${showShape(first.shape)} and ${showShape(shape)} along axis ${axis}`, "make the other axes equal");
@@ -27,7 +28,7 @@ export function concat(tensors: readonly Tensor[], axis: number): Tensor {
   });
 }
 
-/** Parts of `lengths` along `axis`: the reverse of `concat`, as views. */
+/** Parts of `lengths` along `axis`: the reverse of `concat`, as views. @throws TensorError `TENSOR_SHAPE`, `TENSOR_DTYPE`. */
 export function split(x: Tensor, lengths: readonly number[], axis: number): Tensor[] {
   const at = axisOf(axis, x.rank);
   const total = lengths.reduce((sum, n) => sum + n, 0);
@@ -35,7 +36,17 @@ export function split(x: Tensor, lengths: readonly number[], axis: number): Tens
   return lengths.map((length, i) => x.narrow(at, lengths.slice(0, i).reduce((sum, n) => sum + n, 0), length));
 }
 
-/** Tensors of one shape along a new axis. */
+/**
+ * Tensors of one shape along a new axis, whose place in the result is `axis`: from the left, or below 0 from the right.
+ *
+ * @throws TensorError `TENSOR_SHAPE`, `TENSOR_DTYPE`.
+ */
 export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
-  return concat(tensors.map((x) => x.reshape([...x.shape.slice(0, axis), 1, ...x.shape.slice(axis)])), axis);
+  const [first] = tensors;
+  if (first === undefined) shapeError("stack of no tensor", "give at least one");
+  const at = axisOf(axis, first.rank + 1);
+  for (const { shape } of tensors) {
+    if (!sameShape(shape, first.shape)) shapeError(`stack of ${showShape(first.shape)} and ${showShape(shape)}`, "make the shapes equal, or join along an axis they have by concat()");
+  }
+  return first.engine.scope(() => concat(tensors.map((x) => x.reshape([...x.shape.slice(0, at), 1, ...x.shape.slice(at)])), at));
 }
