@@ -14,6 +14,8 @@ export interface ScoreProgram {
   /** Where learned tables are read. */
   readonly sites: readonly LoadSite[];
   readonly tables: TableLayout;
+  /** No hook acts, and the mask is a range of keys. */
+  readonly plain: boolean;
   /** Backward needs the raw scores again. */
   readonly keepsScores: boolean;
   /** Equal for equal code. */
@@ -58,6 +60,7 @@ function derive(mask: Mask, hooks: readonly ScoreHook[]): ScoreProgram {
     bounds,
     slope: straight ? undefined : slope,
     sites,
+    plain: hooks.length === 0 && bounds.exact,
     tables: tableLayout(captures),
     keepsScores: [slope, ...sites.flatMap((site) => [site.index, site.derivative])].some(readsScore),
     key: [score.key, slots(score), test?.key ?? "", slots(test), ...bounds.lo, "<", ...bounds.hi].join("#"),

@@ -25,6 +25,8 @@ function lanesFor({ caps }: Gpu, keys: number): number {
   return keys <= 8 ? 1 : keys <= 256 ? 16 : WORKGROUP;
 }
 
+const isWide = ({ shape }: Tensor): boolean => shape[3]! % 4 === 0;
+
 export type Scalars = Readonly<Record<string, number>>;
 
 export function scalarsOf(scores: Tensor, { qOffset, kvOffset, bias }: ScoreInputs, tables: Pick<Tables, "scalars">): Scalars {
@@ -70,7 +72,7 @@ export function softmaxOfScores(scores: Tensor, inputs: ScoreInputs): { readonly
   const weights = engine.empty(scores.shape);
   const lse = engine.empty(scores.shape.slice(0, 3));
   const lanes = lanesFor(gpu, scores.shape[3]!);
-  const kernel = scoreSoftmax(program, { lanes, ...shapeOf(inputs) });
+  const kernel = scoreSoftmax(program, { lanes, wide: isWide(scores), ...shapeOf(inputs) });
   const { starts, lengths } = inputs;
   gpu.dispatch(kernel, { ...sliceAll({ scores, bias, starts, lengths, probabilities: weights, lse }), ...tableSlices(tables) }, scalars, gridOf(scalars, lanes));
 
@@ -110,7 +112,7 @@ function scoreGradient(program: ScoreProgram, saved: Saved, dWeights: Tensor | u
   const { engine } = weights;
   const lanes = lanesFor(engine.gpu, weights.shape[3]!);
   const hooked = throughHooks && program.slope !== undefined;
-  const kernel = scoreSoftmaxBackward(program, { lanes, dp: dWeights !== undefined, dlse: dLse !== undefined, bias: hooked && bias !== undefined, slope: hooked });
+  const kernel = scoreSoftmaxBackward(program, { lanes, wide: isWide(weights), dp: dWeights !== undefined, dlse: dLse !== undefined, bias: hooked && bias !== undefined, slope: hooked });
   const ds = engine.empty(weights.shape);
   engine.gpu.dispatch(
     kernel,

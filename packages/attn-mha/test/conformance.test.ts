@@ -50,6 +50,9 @@ const CASES: readonly Case[] = [
   { name: "rotary, soft cap and then ALiBi", Hq: 4, Hkv: 2, Tq: 13, D: 8, mask: causal(), score: [softcap, alibi], rotary: true },
   { name: "a learned relative table, soft cap after it, bias", Hq: 4, Tq: 9, D: 8, mask: causal(), score: [relative, softcap], bias: true },
   { name: "left and right padding that holds NaN", B: 2, Tq: 10, D: 8, mask: causal(), starts: [3, 0], lengths: [10, 6] },
+  { name: "the same, keys in fours, from the middle of a group", B: 3, Tq: 12, D: 8, mask: causal(), starts: [3, 0, 12], lengths: [12, 6, 12] },
+  { name: "a window on both sides, keys in fours and later than the queries", Tq: 5, Tk: 16, D: 8, mask: window(2, 3), qOffset: -1 },
+  { name: "prefix and window, keys in fours", Tq: 12, D: 8, mask: and(prefix(5), window(6, 6)) },
 ];
 
 const positionLayer = rope.create({}, { width: 32, layers: 1, context: 128, vocab: 2, dropout: 0, heads: 4, headDim: 8 });

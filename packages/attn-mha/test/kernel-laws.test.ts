@@ -28,16 +28,16 @@ const inputs64 = ({ q, k, v, shape }: Arrays): Pick<ReferenceInputs, "q" | "k" |
 const plain = { mask: causal(), scale: 0.5, qOffset: 0, kvOffset: 0, qk: [], score: [], dropout: 0 } as const;
 
 describe("the unfused kernel", () => {
-  it("adds up the gradients of output and log-sum-exp when both are used", async () => {
-    const data = arrays(2, 3, 7, 5);
-    const cap = scoreHook({ id: "cap", program: scoreMod(({ score }) => score.tanh()) });
-    const want = { ...inputs64(data), mask: causal(), scale: 0.5, score: [cap] };
+  const cap = scoreHook({ id: "cap", program: scoreMod(({ score }) => score.tanh()) });
+  it.each([{ score: [cap], keys: 7 }, { score: [], keys: 8 }])("adds up the gradients of output and log-sum-exp when both are used: $keys keys", async ({ score, keys }) => {
+    const data = arrays(2, 3, keys, 5);
+    const want = { ...inputs64(data), mask: causal(), scale: 0.5, score };
     const { o, lse } = referenceAttention(want);
     const [dO, dLse] = [uniform(o.data.length, 4), uniform(lse.data.length, 5)];
     const gradients = referenceGradients(want, array64(dO, o.shape), array64(dLse, lse.shape));
     const x = leaves(data);
     engine.scope(() => {
-      const out = unfusedAttention({ ...plain, ...x, score: [{ hook: cap, params: {} }] });
+      const out = unfusedAttention({ ...plain, ...x, score: score.map((hook) => ({ hook, params: {} })) });
       const weighed = (y: Tensor, weights: Float32Array): Tensor => sum(mul(y, engine.tensor(weights, y.shape)));
       add(weighed(out.o, dO), weighed(out.lse, dLse)).backward();
     });

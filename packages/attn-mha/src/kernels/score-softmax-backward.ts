@@ -7,9 +7,12 @@ import { defineKernel, wgsl, type Kernel } from "@polyhead/gpu";
 import type { ScoreProgram } from "../score-program.ts";
 import { laneLoop, laneRow, reduceLanes, WORKGROUP } from "./lanes.ts";
 import { mergeHelpers, rawScore, rowBounds, rowIndices, SCORE_PARAMS, weave } from "./score-source.ts";
+import { wideSoftmaxBackward } from "./wide-softmax.ts";
 
 export interface SoftmaxBackwardOptions {
   readonly lanes: number;
+  /** Keys divide by four. */
+  readonly wide: boolean;
   /** The weights have a gradient. */
   readonly dp: boolean;
   readonly dlse: boolean;
@@ -24,7 +27,7 @@ const kernels = new Map<string, Kernel>();
 export function scoreSoftmaxBackward(program: ScoreProgram, options: SoftmaxBackwardOptions): Kernel {
   const key = `${program.key}#${JSON.stringify(options)}`;
   let kernel = kernels.get(key);
-  if (kernel === undefined) kernels.set(key, (kernel = build(program, options)));
+  if (kernel === undefined) kernels.set(key, (kernel = options.wide && program.plain && options.dp ? wideSoftmaxBackward(program, options) : build(program, options)));
   return kernel;
 }
 

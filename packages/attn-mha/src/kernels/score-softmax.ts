@@ -6,10 +6,8 @@
 import { defineKernel, wgsl, type Kernel } from "@polyhead/gpu";
 import type { ScoreProgram } from "../score-program.ts";
 import { laneLoop, laneRow, reduceLanes, WORKGROUP } from "./lanes.ts";
-import { mergeHelpers, rawScore, rowBounds, rowIndices, SCORE_PARAMS, weave, type ScoreShape } from "./score-source.ts";
-
-/** Stands for −∞, of which WGSL has no literal and which minus itself is NaN. */
-const LOWEST = "-3.0e38";
+import { LOWEST, mergeHelpers, rawScore, rowBounds, rowIndices, SCORE_PARAMS, weave, type ScoreShape } from "./score-source.ts";
+import { wideSoftmax } from "./wide-softmax.ts";
 
 /** The score of key row `j` after hooks and mask, as statements that leave it in `x`. */
 function maskedScore({ score, mask, tables }: ScoreProgram, shape: ScoreShape): { readonly helpers: string; readonly code: string } {
@@ -30,6 +28,8 @@ function maskedScore({ score, mask, tables }: ScoreProgram, shape: ScoreShape): 
 
 export interface SoftmaxOptions extends ScoreShape {
   readonly lanes: number;
+  /** Keys divide by four. */
+  readonly wide: boolean;
 }
 
 const kernels = new Map<string, Kernel>();
@@ -38,7 +38,7 @@ const kernels = new Map<string, Kernel>();
 export function scoreSoftmax(program: ScoreProgram, options: SoftmaxOptions): Kernel {
   const key = `${program.key}#${JSON.stringify(options)}`;
   let kernel = kernels.get(key);
-  if (kernel === undefined) kernels.set(key, (kernel = build(program, options)));
+  if (kernel === undefined) kernels.set(key, (kernel = options.wide && program.plain && !options.bias ? wideSoftmax(program, options) : build(program, options)));
   return kernel;
 }
 

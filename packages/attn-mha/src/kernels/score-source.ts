@@ -16,6 +16,9 @@ export interface ScoreShape {
   readonly lengths: boolean;
 }
 
+/** Stands for −∞, of which WGSL has no literal and which minus itself is NaN. */
+export const LOWEST = "-3.0e38";
+
 export const SCORE_PARAMS = {
   rows: "u32", heads: "u32", queries: "u32", keys: "i32", qOffset: "i32", kvOffset: "i32", biasB: "u32", biasH: "u32", minusInfinity: "f32",
 } as const;
