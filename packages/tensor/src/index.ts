@@ -27,5 +27,5 @@ export { linearCrossEntropy, type LinearCrossEntropyOptions } from "./ops/linear
 export { argmax, multinomial, pick, topK, type MultinomialOptions } from "./ops/sampling.ts";
 export { cast } from "./ops/cast.ts";
 export { concat, split, stack } from "./ops/concat.ts";
-export { dropout, randn, uniform, type RandomOptions } from "./ops/random.ts";
+export { dropout, randn, uniform, type RandnOptions, type RandomOptions, type UniformOptions } from "./ops/random.ts";
 export { normal, philox, type NormalOptions, type Philox4 } from "./philox.ts";

@@ -1,7 +1,8 @@
+import { evaluate } from "@polyhead/expr";
 import { openNodeGpu } from "@polyhead/gpu-node";
 import { afterAll, describe, expect, it } from "vitest";
-import { cast, checkpoint, concat, createEngine, dropout, normal, philox, split, stack, sum, uniform, type Tensor } from "../src/index.ts";
-import { counterOf, toUnit, USE } from "../src/philox.ts";
+import { cast, checkpoint, concat, createEngine, dropout, normal, philox, randn, split, stack, sum, uniform, type Tensor } from "../src/index.ts";
+import { boxMuller, counterOf, drawNormal, toUnit, USE } from "../src/philox.ts";
 
 const gpu = await openNodeGpu({ limits: "default", features: "none", poison: true });
 const engine = createEngine(gpu, { seed: 7 });
@@ -18,7 +19,7 @@ describe("philox", () => {
 
   it("draws the same numbers on the GPU, bit by bit", async () => {
     const got = await read(uniform(engine, [37], { seed: 123_456_789, stream: 5 }));
-    const want = Array.from({ length: 37 }, (_, i) => toUnit(philox(counterOf(Math.floor(i / 4), 5), [123_456_789, USE.values])[i % 4]!));
+    const want = Array.from({ length: 37 }, (_, i) => toUnit(philox(counterOf(Math.floor(i / 4), 5), [123_456_789, USE.uniform])[i % 4]!));
     expect(got).toEqual(want);
   });
 
@@ -31,7 +32,46 @@ describe("philox", () => {
   });
 });
 
+describe("uniform", () => {
+  it("never reaches its upper end, though the sum may round up to it", async () => {
+    const values = await uniform(engine, [200_000], { low: 1000, high: 1001, stream: 1 }).read();
+    expect(Math.min(...values.subarray(0, 50_000))).toBeGreaterThanOrEqual(1000);
+    expect(values.filter((v) => v >= 1001)).toHaveLength(0);
+    expect(values.filter((v) => v === Math.fround(1001 - 2 ** -14)).length).toBeGreaterThan(0);
+    expect(() => uniform(engine, [1], { low: 1, high: 1 })).toThrow(/TENSOR_VALUE.*from 1 to 1/s);
+  });
+});
+
+describe("randn", () => {
+  it("gives what the host draws from the same words, in odd sizes", async () => {
+    const options = { mean: 0.5, std: 2, seed: 3, stream: 9 };
+    const [got, want] = [await read(randn(engine, [33, 307], options)), drawNormal(33 * 307, options, USE.noise)];
+    expect(Math.max(...got.map((v, i) => Math.abs(v - want[i]!)))).toBeLessThan(1e-5);
+    expect(() => randn(engine, [1], { std: -1 })).toThrow(/TENSOR_VALUE.*deviation -1/s);
+  });
+
+  it("has a transform that is right on both sides of where its series ends, and at both ends", () => {
+    for (const u of [0, 2 ** -24, 1e-3, 1 / 64 - 2 ** -24, 1 / 64, 0.5, 1 - 2 ** -24]) {
+      const radius = Math.sqrt(-2 * Math.log1p(-u));
+      const [x, y] = evaluate(boxMuller, { u, v: 0.125 });
+      expect(Math.abs(x! - radius * Math.SQRT1_2)).toBeLessThan(1e-7 * radius + 1e-12);
+      expect(Math.abs(y! - radius * Math.SQRT1_2)).toBeLessThan(1e-7 * radius + 1e-12);
+    }
+  });
+
+  it("shares no numbers with initial weights of the same seed and stream", async () => {
+    const weights = normal(8, { std: 1, seed: 1, stream: 0 });
+    (await read(randn(engine, [8], { seed: 1, stream: 0 }))).forEach((v, i) => { expect(Math.abs(v - weights[i]!)).toBeGreaterThan(1e-3); });
+  });
+});
+
 describe("dropout", () => {
+  it("refuses what is no probability, and drops nothing at 0", async () => {
+    const x = engine.tensor([1, 2, 3, 4, 5]);
+    for (const p of [1, -0.1, NaN]) expect(() => dropout(x, p)).toThrow(/TENSOR_VALUE/);
+    expect(await read(dropout(x, 0))).toEqual([1, 2, 3, 4, 5]);
+  });
+
   it("drops the same elements in its gradient, and scales the others up", async () => {
     const x = engine.tensor(new Float32Array(1001).fill(2), [1001], { requiresGrad: true });
     const y = engine.scope(() => { const z = dropout(x, 0.25); sum(z).backward(); return z; });

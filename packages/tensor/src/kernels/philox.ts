@@ -1,6 +1,8 @@
 // Philox4x32-10 in WGSL, and the operators that draw from it.
 //   invocation i owns elements 4i .. 4i + 3 and draws block i of the stream
+import { emitWgsl } from "@polyhead/expr";
 import { defineKernel, flatIndex, wgsl, type Kernel } from "@polyhead/gpu";
+import { boxMuller } from "../philox.ts";
 
 /** `philox(counter, key) -> vec4u`, the same numbers as philox.ts. */
 export const PHILOX: string = wgsl`
@@ -22,17 +24,40 @@ fn philox(start: vec4u, secret: vec2u) -> vec4u {
 }
 fn toUnit(word: vec4u) -> vec4f { return vec4f(word >> vec4u(8u)) * ${1 / 2 ** 24}; }`;
 
-export const uniformKernel: Kernel<"values", "groups4" | "stream" | "seed" | "purpose" | "low" | "span"> = defineKernel({
+export const uniformKernel: Kernel<"values", "groups4" | "stream" | "seed" | "purpose" | "low" | "span" | "most"> = defineKernel({
   name: "uniform",
   bindings: { values: "write array<vec4f>" },
-  params: { groups4: "u32", stream: "u32", seed: "u32", purpose: "u32", low: "f32", span: "f32" },
+  params: { groups4: "u32", stream: "u32", seed: "u32", purpose: "u32", low: "f32", span: "f32", most: "f32" },
   code: wgsl`
 ${PHILOX}
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let i = ${flatIndex(64)};
   if (i >= params.groups4) { return; }
-  values[i] = params.low + params.span * toUnit(philox(vec4u(i, 0u, params.stream, 0u), vec2u(params.seed, params.purpose)));
+  let value = params.low + params.span * toUnit(philox(vec4u(i, 0u, params.stream, 0u), vec2u(params.seed, params.purpose)));
+  values[i] = min(value, vec4f(params.most)); // the sum may round up to the end, which is not part of the range
+}`,
+});
+
+const { statements, results, helpers } = emitWgsl(boxMuller, { vars: { u: "u", v: "v" } });
+
+export const randnKernel: Kernel<"values", "groups4" | "stream" | "seed" | "purpose" | "mean" | "spread"> = defineKernel({
+  name: "randn",
+  bindings: { values: "write array<vec4f>" },
+  params: { groups4: "u32", stream: "u32", seed: "u32", purpose: "u32", mean: "f32", spread: "f32" },
+  code: wgsl`
+${PHILOX}
+${Object.values(helpers)}
+fn boxMuller(u: f32, v: f32) -> vec2f {
+${statements}
+return vec2f(${results.join(", ")});
+}
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let i = ${flatIndex(64)};
+  if (i >= params.groups4) { return; }
+  let draw = toUnit(philox(vec4u(i, 0u, params.stream, 0u), vec2u(params.seed, params.purpose)));
+  values[i] = params.mean + params.spread * vec4f(boxMuller(draw.x, draw.y), boxMuller(draw.z, draw.w));
 }`,
 });
 

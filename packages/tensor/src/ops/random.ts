@@ -1,9 +1,9 @@
 import { flatGrid } from "@polyhead/gpu";
 import type { Engine } from "../engine.ts";
 import { TensorError } from "../errors.ts";
-import { dropoutKernel, uniformKernel } from "../kernels/philox.ts";
+import { dropoutKernel, randnKernel, uniformKernel } from "../kernels/philox.ts";
 import { requireF32 } from "../operands.ts";
-import { normal, USE } from "../philox.ts";
+import { USE } from "../philox.ts";
 import type { Shape } from "../shape.ts";
 import { link } from "../tape.ts";
 import type { Tensor } from "../tensor.ts";
@@ -16,17 +16,56 @@ export interface RandomOptions {
   readonly stream?: number;
 }
 
-/** Numbers uniform in [low, high), drawn on the GPU: element 4i + j is word j of Philox block i. */
-export function uniform(engine: Engine, shape: Shape, { low = 0, high = 1, seed = engine.seed, stream = engine.nextRandomStream() }: RandomOptions & { readonly low?: number; readonly high?: number } = {}): Tensor {
+export interface UniformOptions extends RandomOptions {
+  /** Default 0. */
+  readonly low?: number;
+  /** Default 1. */
+  readonly high?: number;
+}
+
+/**
+ * Numbers uniform in [low, high), drawn on the GPU: element 4i + j is word j of Philox block i. From 0 to 1 the bits are the
+ * same on every adapter; elsewhere the last one depends on whether the adapter fuses the multiplication and the addition.
+ *
+ * @throws TensorError `TENSOR_VALUE` unless low < high in f32, both finite, and so their difference.
+ */
+export function uniform(engine: Engine, shape: Shape, { low = 0, high = 1, seed = engine.seed, stream = engine.nextRandomStream() }: UniformOptions = {}): Tensor {
+  const span = Math.fround(high - low);
+  if (!(Math.fround(low) < Math.fround(high) && Number.isFinite(span))) throw new TensorError("TENSOR_VALUE", `uniform numbers from ${low} to ${high}`, "give finite ends, the lower one first, that differ in f32");
   const values = engine.empty(shape);
   const groups4 = Math.ceil(values.size / 4);
-  if (groups4 > 0) engine.gpu.dispatch(uniformKernel, { values: values.slice() }, { groups4, stream, seed, purpose: USE.values, low, span: high - low }, flatGrid(groups4, 64));
+  if (groups4 > 0) engine.gpu.dispatch(uniformKernel, { values: values.slice() }, { groups4, stream, seed, purpose: USE.uniform, low, span, most: below(high) }, flatGrid(groups4, 64));
   return values;
 }
 
-/** Numbers from N(0, std²), drawn on the host: see `normal`. */
-export function randn(engine: Engine, shape: Shape, { std = 1, seed = engine.seed, stream = engine.nextRandomStream() }: RandomOptions & { readonly std?: number } = {}): Tensor {
-  return engine.tensor(normal(shape.reduce((p, n) => p * n, 1), { std, seed, stream }), shape);
+/** The largest f32 below the f32 nearest to `value`. */
+function below(value: number): number {
+  const f32 = Float32Array.of(value);
+  const bits = new Uint32Array(f32.buffer);
+  if (f32[0] === 0) return -(2 ** -126); // the next normal number: adapters may take smaller ones for 0
+  bits[0]! += f32[0]! > 0 ? -1 : 1;
+  return f32[0]!;
+}
+
+export interface RandnOptions extends RandomOptions {
+  /** Default 0. */
+  readonly mean?: number;
+  /** Default 1. */
+  readonly std?: number;
+}
+
+/**
+ * Numbers from N(mean, std²), drawn on the GPU by Box and Muller's transform: Philox block i gives elements 4i to 4i + 3. The
+ * same from run to run; between adapters the last bits differ with their logarithm and root. `normal` draws on the host.
+ *
+ * @throws TensorError `TENSOR_VALUE` unless mean and std are finite and std ≥ 0.
+ */
+export function randn(engine: Engine, shape: Shape, { mean = 0, std = 1, seed = engine.seed, stream = engine.nextRandomStream() }: RandnOptions = {}): Tensor {
+  if (!(Number.isFinite(mean) && Number.isFinite(std) && std >= 0)) throw new TensorError("TENSOR_VALUE", `normal numbers of mean ${mean} and standard deviation ${std}`, "give finite numbers, and a deviation of at least 0");
+  const values = engine.empty(shape);
+  const groups4 = Math.ceil(values.size / 4);
+  if (groups4 > 0) engine.gpu.dispatch(randnKernel, { values: values.slice() }, { groups4, stream, seed, purpose: USE.noise, mean, spread: std }, flatGrid(groups4, 64));
+  return values;
 }
 
 /**
