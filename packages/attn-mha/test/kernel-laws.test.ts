@@ -6,8 +6,9 @@ import { afterAll, describe, expect, it } from "vitest";
 import { reference, unfusedAttention } from "../src/index.ts";
 
 const gpu = await openNodeGpu({ limits: "default", features: "none", poison: true });
+const able = await openNodeGpu({ poison: true });
 const engine = createEngine(gpu);
-afterAll(() => { gpu.dispose(); });
+afterAll(() => { gpu.dispose(); able.dispose(); });
 
 interface Arrays {
   readonly q: Float32Array;
@@ -44,14 +45,26 @@ describe("the unfused kernel", () => {
     for (const name of ["q", "k", "v"] as const) assertClose(await x[name].grad!.read(), gradients[name].data, { rule: GRADIENT, label: `d${name}` });
   });
 
-  it("walks rows longer than a workgroup", async () => {
-    const data = arrays(1, 1, 3, 4);
-    const long = { ...data, k: uniform(300 * 4, 6), v: uniform(300 * 4, 7) };
-    const want = referenceAttention({ q: array64(long.q, long.shape), k: array64(long.k, [1, 1, 300, 4]), v: array64(long.v, [1, 1, 300, 4]), mask: window(200, 3), scale: 0.5, qOffset: 290 });
-    const [q, k, v] = [engine.tensor(long.q, long.shape), engine.tensor(long.k, [1, 1, 300, 4]), engine.tensor(long.v, [1, 1, 300, 4])];
-    const got = unfusedAttention({ ...plain, q, k, v, mask: window(200, 3), qOffset: 290 });
-    assertClose(await got.o.read(), want.o.data, { label: "o" });
-    assertClose(await got.lse.read(), want.lse.data, { label: "lse" });
+  it.each([["without features", gpu], ["with all that the adapter has", able]] as const)("walks rows longer than a workgroup, %s", async (_, device) => {
+    const there = createEngine(device);
+    const [shape, keys] = [[1, 1, 3, 4], [1, 1, 300, 4]];
+    const [q, k, v, dO] = [uniform(12, 1), uniform(1200, 2), uniform(1200, 3), uniform(12, 4)];
+    // A hook keeps the general kernel at work, no hook lets the wide one.
+    for (const score of [[], [scoreHook({ id: "same", program: scoreMod`score` })]]) {
+      const inputs = { q: array64(q, shape), k: array64(k, keys), v: array64(v, keys), mask: window(200, 3), scale: 0.5, qOffset: 290, score };
+      const want = referenceAttention(inputs);
+      const gradients = referenceGradients(inputs, array64(dO, shape));
+      const [tq, tk, tv] = [there.tensor(q, shape, { requiresGrad: true }), there.tensor(k, keys, { requiresGrad: true }), there.tensor(v, keys, { requiresGrad: true })];
+      const got = there.scope(() => {
+        const out = unfusedAttention({ ...plain, q: tq, k: tk, v: tv, mask: window(200, 3), qOffset: 290, score: score.map((hook) => ({ hook, params: {} })) });
+        out.o.backward(there.tensor(dO, shape));
+        return { o: out.o, lse: out.lse };
+      });
+      assertClose(await got.o.read(), want.o.data, { label: "o" });
+      assertClose(await got.lse.read(), want.lse.data, { label: "lse" });
+      assertClose(await tq.grad!.read(), gradients.q.data, { rule: GRADIENT, label: "dq" });
+      assertClose(await tk.grad!.read(), gradients.k.data, { rule: GRADIENT, label: "dk" });
+    }
   });
 
   it("takes tables of both types, a bias and both paddings within eight storage buffers", async () => {
