@@ -46,7 +46,7 @@ export function summary(told: Told): string {
   return [
     "",
     `adapter          ${adapter}`,
-    ...run.model.explain().split("\n").map((line, i) => `${i === 0 ? "model" : i === 1 ? "plan" : ""}`.padEnd(17) + line),
+    ...run.model.explain().split("\n").map((line, i) => (i === 0 ? "model" : i === 1 ? "plan" : "").padEnd(17) + line),
     ...costliestMatmuls(run).map((line) => " ".repeat(17) + line),
     `speed            ${Math.round(medianSpeed(records)).toLocaleString("en")} tokens/s (median update), ${seconds.toFixed(0)} s in all`,
     `memory           ${(stats.peakBytes / 2 ** 20).toFixed(1)} MiB of GPU buffers at the peak`,
