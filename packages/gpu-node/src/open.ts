@@ -1,4 +1,5 @@
-import { openGpu, type Gpu, type GpuOptions } from "@polyhead/gpu";
+import { isSoftwareAdapter, openGpu, type Gpu, type GpuOptions } from "@polyhead/gpu";
+import { giveWay } from "./give-way.ts";
 import { openNodeAdapter, type NodeAdapterOptions } from "./adapter.ts";
 
 export type NodeGpuOptions = NodeAdapterOptions & GpuOptions;
@@ -11,5 +12,5 @@ export type NodeGpuOptions = NodeAdapterOptions & GpuOptions;
 export async function openNodeGpu(options: NodeGpuOptions = {}): Promise<Gpu> {
   const { prefer: _prefer, onNotice: _onNotice, ...device } = options;
   const { adapter } = await openNodeAdapter(options);
-  return openGpu(adapter, device);
+  return openGpu(adapter, { ...(isSoftwareAdapter(adapter.info) && { onWait: giveWay }), ...device });
 }

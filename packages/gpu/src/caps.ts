@@ -20,6 +20,8 @@ export interface GpuInfo {
   readonly device: string;
   readonly description: string;
   readonly key: string;
+  /** It runs on the CPU: barriers are dear, subgroups narrow, and its threads want the cores that waiting would keep busy. */
+  readonly software: boolean;
 }
 
 const WANTED: readonly GPUFeatureName[] = ["timestamp-query", "subgroups", "shader-f16"];
@@ -59,7 +61,9 @@ export function readCaps(device: GPUDevice, info: GPUAdapterInfo): GpuCaps {
   });
 }
 
+export const isSoftwareAdapter = ({ description, device, architecture }: GPUAdapterInfo): boolean => /llvmpipe|lavapipe|swiftshader/i.test(`${description} ${device} ${architecture}`);
+
 export function readInfo(info: GPUAdapterInfo): GpuInfo {
   const { vendor, architecture, device, description } = info;
-  return Object.freeze({ vendor, architecture, device, description, key: [vendor, architecture, device, description].filter(Boolean).join("/") });
+  return Object.freeze({ vendor, architecture, device, description, key: [vendor, architecture, device, description].filter(Boolean).join("/"), software: isSoftwareAdapter(info) });
 }

@@ -37,6 +37,7 @@ export class Gpu {
   readonly #failures: Failures;
   readonly #pipelines: Pipelines;
   readonly #poison: boolean;
+  readonly #onWait: (() => () => void) | undefined;
   readonly #uniforms = new UniformSlots(BATCH);
   readonly #staging: StagingBuffers;
   #encoder: GPUCommandEncoder | undefined;
@@ -52,6 +53,7 @@ export class Gpu {
     this.caps = readCaps(device, info);
     this.info = readInfo(info);
     this.#poison = options.poison ?? false;
+    this.#onWait = options.onWait;
     this.#failures = new Failures(device);
     this.#staging = new StagingBuffers(device);
     this.#pipelines = new Pipelines(device, this.caps, this.#failures, BATCH);
@@ -165,7 +167,7 @@ export class Gpu {
     this.#encoder ??= this.device.createCommandEncoder();
     this.#encoder.copyBufferToBuffer(from.buffer.buffer, from.offset, staging, 0, bytes);
     this.flush();
-    await this.#failures.unlessLost(staging.mapAsync(MAP_MODE_READ, 0, bytes));
+    await this.#wait(staging.mapAsync(MAP_MODE_READ, 0, bytes));
     const copy = staging.getMappedRange(0, bytes).slice(0, from.size);
     staging.unmap();
     this.#staging.give(staging);
@@ -181,7 +183,7 @@ export class Gpu {
   /** Waits until the device has finished everything, then throws what went wrong, if anything did. */
   async settled(): Promise<void> {
     this.flush();
-    await this.#failures.unlessLost(this.device.queue.onSubmittedWorkDone());
+    await this.#wait(this.device.queue.onSubmittedWorkDone());
     await this.#failures.settle();
   }
 
@@ -214,6 +216,15 @@ export class Gpu {
     this.#encoder = undefined;
     this.#failures.close();
     this.device.destroy();
+  }
+
+  async #wait(work: Promise<undefined>): Promise<void> {
+    const done = this.#onWait?.();
+    try {
+      await this.#failures.unlessLost(work);
+    } finally {
+      done?.();
+    }
   }
 
   #openPass(kernel: string): GPUComputePassEncoder {

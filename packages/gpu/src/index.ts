@@ -1,4 +1,4 @@
-export type { GpuCaps, GpuInfo } from "./caps.ts";
+export { isSoftwareAdapter, type GpuCaps, type GpuInfo } from "./caps.ts";
 export { GpuError } from "./errors.ts";
 export { Gpu, openGpu } from "./gpu.ts";
 export type { GpuOptions, GpuStats, Workgroups } from "./options.ts";

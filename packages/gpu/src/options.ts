@@ -5,6 +5,8 @@ export interface GpuOptions {
   readonly features?: "all" | "none";
   /** Fills every buffer taken from the pool with NaN, so that a kernel which reads what nobody wrote is found out. */
   readonly poison?: boolean;
+  /** Called when a caller begins to wait for the device; what it returns is called when the wait is over. */
+  readonly onWait?: () => () => void;
 }
 
 export interface GpuStats {
