@@ -17,14 +17,30 @@ export interface ElementwiseSpec {
   readonly layout: Pick<ElementwiseLayout & { kind: "groups" }, "kind" | "reads"> | Pick<ElementwiseLayout & { kind: "strided" }, "kind" | "rank">;
 }
 
+const IN = ["x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7"] as const;
+const OUT = ["y0", "y1", "y2", "y3", "y4", "y5", "y6", "y7"] as const;
+/** The name under which input `i` is bound. */
+export const inputBinding = (i: number): string => IN[i] ?? `x${i}`;
+/** The name under which output `i` is bound. */
+export const outputBinding = (i: number): string => OUT[i] ?? `y${i}`;
+
 const built = new Map<string, Kernel>();
+/** The same kernels by program object: a structure's key is long, and this is asked for at every call. */
+const byProgram = new WeakMap<Program, Map<string, Kernel>>();
 
 /** The kernel of a program and a layout. Programs of equal structure share it. */
 export function elementwiseKernel(spec: ElementwiseSpec): Kernel {
   const { program, inputs, layout } = spec;
-  const key = `${inputs.join(",")};${layout.kind === "groups" ? layout.reads.join(",") : layout.rank};${program.key}`;
-  let kernel = built.get(key);
-  if (kernel === undefined) built.set(key, (kernel = build(spec)));
+  let own = byProgram.get(program);
+  if (own === undefined) byProgram.set(program, (own = new Map<string, Kernel>()));
+  const shape = `${inputs.join(",")};${layout.kind === "groups" ? layout.reads.join(",") : layout.rank}`;
+  let kernel = own.get(shape);
+  if (kernel === undefined) {
+    const key = `${shape};${program.key}`;
+    kernel = built.get(key);
+    if (kernel === undefined) built.set(key, (kernel = build(spec)));
+    own.set(shape, kernel);
+  }
   return kernel;
 }
 

@@ -1,10 +1,10 @@
 import { derivative, formula, program as seal, variablesOf, type Capture, type Expr, type NumberExpr, type Program, type ScalarType } from "@polyhead/expr";
-import { flatGrid } from "@polyhead/gpu";
+import { flatGrid, type BufferSlice } from "@polyhead/gpu";
 import { captureArguments, scalarValues } from "../captures.ts";
 import { layOut } from "../elementwise-layout.ts";
 import type { Engine } from "../engine.ts";
 import { TensorError } from "../errors.ts";
-import { elementwiseKernel } from "../kernels/elementwise.ts";
+import { elementwiseKernel, inputBinding, outputBinding } from "../kernels/elementwise.ts";
 import { broadcastShapes, type DType } from "../shape.ts";
 import { link } from "../tape.ts";
 import type { Tensor } from "../tensor.ts";
@@ -70,14 +70,24 @@ function run(engine: Engine, program: Program, names: readonly string[], tensors
   const layout = layOut(tensors, shape);
   const kernel = elementwiseKernel({ name: "map", program, inputs: names, layout });
   const count = layout.kind === "groups" ? Math.ceil(size / 4) : size;
-  const bindings = Object.fromEntries([...layout.slices.map((slice, i) => [`x${i}`, slice] as const), ...outputs.map((y, i) => [`y${i}`, y.slice()] as const)]);
-  const params: Record<string, number> = { count, ...layout.params };
-  for (const name of Object.keys(program.vars)) {
-    const value = values[name];
-    if (typeof value === "number") params[`v_${name}`] = value;
+  // This runs for every operator of every step: plain loops, no arrays in between.
+  const bindings: Record<string, BufferSlice> = {};
+  for (let i = 0; i < layout.slices.length; i++) bindings[inputBinding(i)] = layout.slices[i]!;
+  for (let i = 0; i < outputs.length; i++) bindings[outputBinding(i)] = outputs[i]!.slice();
+  const params: Record<string, number> = { count };
+  Object.assign(params, layout.params);
+  if (names.length < Object.keys(program.vars).length) {
+    for (const name of Object.keys(program.vars)) {
+      const value = values[name];
+      if (typeof value === "number") params[`v_${name}`] = value;
+    }
   }
-  const captures = captureArguments(engine, program.captures, scalars && { scalars });
-  engine.gpu.dispatch(kernel, { ...bindings, ...captures.bindings }, { ...params, ...captures.params }, flatGrid(count, 64));
+  if (program.captures.length > 0) {
+    const captures = captureArguments(engine, program.captures, scalars && { scalars });
+    Object.assign(bindings, captures.bindings);
+    Object.assign(params, captures.params);
+  }
+  engine.gpu.dispatch(kernel, bindings, params, flatGrid(count, 64));
   return outputs;
 }
 
