@@ -6,6 +6,8 @@ export function library(entry: Record<string, string> | string[] = ["src/index.t
     entry,
     format: "esm",
     platform,
+    // An entry for Node may stand beside neutral ones; its builtins stay imports.
+    external: [/^node:/],
     fixedExtension: false,
     target: "es2023",
     dts: true,
