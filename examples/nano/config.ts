@@ -24,6 +24,7 @@ export interface NanoConfig {
 
 /** Sizes that suit adapters from a software GPU to a big card; the demo picks one by a probe. */
 export const SIZES = {
+  micro: { layers: 2, width: 64, heads: 4, context: 64, batch: 4, rate: 6e-3 },
   tiny: { layers: 2, width: 64, heads: 4, context: 64, batch: 12, rate: 6e-3 },
   small: { layers: 4, width: 128, heads: 4, context: 128, batch: 16, rate: 3e-3 },
   medium: { layers: 6, width: 256, heads: 8, context: 256, batch: 16, rate: 1e-3 },

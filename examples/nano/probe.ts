@@ -5,7 +5,7 @@ import type { Book } from "./text.ts";
 import { createRun } from "./train.ts";
 
 /** Training time that the demo aims for; evaluations, samples and compilation come on top. */
-const BUDGET_SECONDS = 75;
+const BUDGET_SECONDS = 90;
 /** A size is worth its while only with so many updates. */
 const ENOUGH_STEPS = 700;
 const MOST_STEPS = 3000;
@@ -26,7 +26,7 @@ export async function probe(book: Book, options: Options, engine: Engine): Promi
     console.log(`probe     ${size}: ${(seconds * 1000).toFixed(1)} ms an update`);
     if (best !== undefined && steps < ENOUGH_STEPS) break;
     best = { size, steps: Math.min(MOST_STEPS, Math.max(100, steps)) };
-    if (steps < 6 * ENOUGH_STEPS) break; // the next size costs at least that much more
+    if (steps < 3 * ENOUGH_STEPS) break; // the next size costs about that much more at the least
   }
   return best!;
 }
