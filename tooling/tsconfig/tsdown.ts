@@ -7,7 +7,7 @@ export function library(entry: Record<string, string> | string[] = ["src/index.t
     format: "esm",
     platform,
     // An entry for Node may stand beside neutral ones; its builtins stay imports.
-    external: [/^node:/],
+    deps: { neverBundle: [/^node:/] },
     fixedExtension: false,
     target: "es2023",
     dts: true,

@@ -1,3 +1,5 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
 import { afterEach, expect, test, vi } from "vitest";
 import { openNodeAdapter } from "../src/adapter.ts";
 
@@ -47,4 +49,17 @@ test("a misspelt POLYHEAD_GPU is refused with the words it may be", async () => 
     message: expect.stringContaining("POLYHEAD_GPU is 'swiftshader'; it may be 'system' or 'embedded'") as string,
     fix: "correct or unset POLYHEAD_GPU",
   });
+});
+
+test.runIf(linuxX64)("in a worker thread, where no driver can be chosen, the error names the way out", async () => {
+  const script = `import(${JSON.stringify(new URL("../src/adapter.ts", import.meta.url).href)})
+    .then((module) => module.openNodeAdapter({ prefer: "embedded" }))
+    .then(() => "opened", (error) => error.message)
+    .then((text) => require("node:worker_threads").parentPort.postMessage(text));`;
+  const env = { ...process.env };
+  // A driver set from outside would work.
+  delete env["VK_DRIVER_FILES"];
+  const parent = `const { Worker } = require("node:worker_threads"); new Worker(${JSON.stringify(script)}, { eval: true }).once("message", (text) => { console.log(text); process.exit(); });`;
+  const { stdout } = await promisify(execFile)(process.execPath, ["--conditions=@polyhead/source", "-e", parent], { env });
+  expect(stdout).toMatch(/\[GPU_NO_ADAPTER\] the embedded software GPU at .* gave no adapter\n {2}fix: open the GPU in the main thread, or start the process with VK_DRIVER_FILES=.*vk_swiftshader_icd\.json/);
 });
