@@ -16,6 +16,9 @@ const pathKey = Object.keys(env).find((key) => key.toUpperCase() === "PATH") ?? 
 env[pathKey] = [join(root, "node_modules", ".bin"), env[pathKey]].join(delimiter);
 env.INIT_CWD ??= process.cwd();
 
+// Ctrl-C is the task's to answer: a training run saves a checkpoint first, and this process waits for it.
+process.on("SIGINT", () => undefined);
+
 const spawn = (command, args, options = {}) =>
   spawnSync(command, args, { cwd: root, env, stdio: "inherit", shell: process.platform === "win32", ...options });
 
