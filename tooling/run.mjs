@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // From a bare Node >= 20 and npm to an installed workspace, then one task. No dependencies.
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync, utimesSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -22,22 +22,22 @@ process.on("SIGINT", () => undefined);
 const spawn = (command, args, options = {}) =>
   spawnSync(command, args, { cwd: root, env, stdio: "inherit", shell: process.platform === "win32", ...options });
 
-function must(command, args) {
-  const { status, error } = spawn(command, args);
+function must(command, args, options = {}) {
+  const { status, error } = spawn(command, args, options);
   if (error) console.error(`${command}: ${error.message}`);
   if (status !== 0) process.exit(status ?? 1);
 }
 
-function pnpm(args) {
+function pnpm(args, options) {
   const found = spawn("pnpm", ["--version"], { stdio: "pipe", encoding: "utf8" });
   const fits = found.status === 0 && found.stdout.trim().split(".")[0] === pnpmVersion.split(".")[0];
-  if (fits) must("pnpm", args);
-  else must("npx", ["--yes", `pnpm@${pnpmVersion}`, ...args]);
+  if (fits) must("pnpm", args, options);
+  else must("npx", ["--yes", `pnpm@${pnpmVersion}`, ...args], options);
 }
 
 /** Installed dependencies are stale when the lockfile is newer than pnpm's own record of the last install. */
+const installed = join(root, "node_modules", ".modules.yaml");
 function stale() {
-  const installed = join(root, "node_modules", ".modules.yaml");
   return !existsSync(installed) || statSync(join(root, "pnpm-lock.yaml")).mtimeMs > statSync(installed).mtimeMs;
 }
 
@@ -65,7 +65,11 @@ if (!Object.hasOwn(tasks, name)) {
   console.error(`unknown task '${name}'; the tasks are: ${Object.keys(tasks).join(", ")}`);
   process.exit(2);
 }
-if (stale()) pnpm(["install", "--frozen-lockfile"]);
+if (stale()) {
+  // On stderr, since a task's own output may be JSON; and marked, since an install with nothing to do leaves the old date.
+  pnpm(["install", "--frozen-lockfile"], { stdio: ["inherit", 2, 2] });
+  utimesSync(installed, new Date(), new Date());
+}
 for (const [command, commandArgs] of tasks[name](args)) {
   // Turbo looks for the package manager on PATH, where a bare machine has none: pnpm puts itself there.
   if (command === "turbo") pnpm(["exec", command, ...commandArgs]);
