@@ -35,8 +35,9 @@ function pnpm(args, options) {
   else must("npx", ["--yes", `pnpm@${pnpmVersion}`, ...args], options);
 }
 
-/** Installed dependencies are stale when the lockfile is newer than pnpm's own record of the last install. */
 const installed = join(root, "node_modules", ".modules.yaml");
+
+/** Installed dependencies are stale when the lockfile is newer than pnpm's own record of the last install. */
 function stale() {
   return !existsSync(installed) || statSync(join(root, "pnpm-lock.yaml")).mtimeMs > statSync(installed).mtimeMs;
 }
