@@ -18,7 +18,7 @@ const SYSTEM = ["/usr/bin/chromium", "/usr/bin/google-chrome"];
 const environment = (more: Record<string, string>): Record<string, string> =>
   Object.fromEntries(Object.entries({ ...process.env, ...more }).filter((entry): entry is [string, string] => entry[1] !== undefined));
 
-/** Unpacks the browser, its libraries and fonts (about 250 MB) into the user's cache, once per version. */
+/** Unpacks the browser, its libraries and fonts (about 210 MB) into the user's cache, once per version. */
 function unpack(): string {
   const root = dirname(dirname(createRequire(import.meta.url).resolve("@sparticuz/chromium")));
   const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
