@@ -86,11 +86,12 @@ export class DecoderModel {
       let x = this.#parts.embedding.embed(ids, this.#embedding);
       for (const { hook, params } of this.#hooks) if (hook.site === "embed") x = addTable(x, hook, params["table"]!, offset, batch, options.positions);
       if (drop > 0) x = dropout(x, drop);
+      const shared = this.#context(offset, drop, options);
       let attentions = 0;
       for (const sub of this.#sublayers) {
         const cache = sub.kind === "attention" ? options.cache?.[attentions++] : undefined;
         const input = x;
-        x = engine.scope(() => sub.apply(input, this.#context(offset, drop, options, cache)));
+        x = engine.scope(() => sub.apply(input, cache === undefined ? shared : { ...shared, attention: { ...shared.attention, cache } }));
       }
       return this.#finalNorm === undefined ? x : this.#parts.norm.apply(x, this.#finalNorm);
     });
@@ -128,14 +129,14 @@ export class DecoderModel {
     return plan;
   }
 
-  #context(offset: number, drop: number, options: ForwardOptions, cache: KvCache<Tensor> | undefined): SublayerContext {
+  /** What all sublayers of one pass are told alike; each has a cache of its own. */
+  #context(offset: number, drop: number, options: ForwardOptions): SublayerContext {
     const attention: AttentionContext<Tensor> = {
       hooks: this.#hooks.filter((bound): bound is AttentionContext<Tensor>["hooks"][number] => bound.hook.site !== "embed"),
       mask: this.spec.mask,
       plan: this.#planOf(options),
       offset,
       dropout: drop,
-      ...(cache && { cache }),
       ...(options.positions && { positions: options.positions }),
       ...(options.starts && { starts: options.starts }),
       ...(options.lengths && { lengths: options.lengths }),

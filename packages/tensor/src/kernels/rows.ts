@@ -4,7 +4,6 @@
 //   a workgroup holds WG / lanes rows; per-row results come from a tree of fixed shape, so two runs agree to the last bit
 import { flatGrid, wgsl } from "@polyhead/gpu";
 import type { Engine } from "../engine.ts";
-import { isSoftware } from "./software.ts";
 
 export interface RowPlan {
   readonly lanes: number;
@@ -22,7 +21,7 @@ const groupSize = ({ lanes }: RowPlan): number => Math.max(64, lanes);
  */
 export function rowPlan({ gpu }: Pick<Engine, "gpu">, rows: number, length: number): RowPlan {
   const width = length % 4 === 0 ? 4 : 1;
-  if (length <= 16 || (rows >= SOFTWARE_ROWS && isSoftware(gpu))) return { lanes: 1, width };
+  if (length <= 16 || (rows >= SOFTWARE_ROWS && gpu.info.software)) return { lanes: 1, width };
   return { lanes: length <= 256 ? 16 : length <= 4096 ? 64 : 256, width };
 }
 

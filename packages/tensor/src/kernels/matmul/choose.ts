@@ -1,5 +1,4 @@
 import { tunerOf, type Gpu, type GpuCaps } from "@polyhead/gpu";
-import { isSoftware } from "../software.ts";
 import { templateName, tileOf, type MatmulTemplate } from "./spec.ts";
 import { workgroupBytes } from "./tiles.ts";
 
@@ -73,7 +72,7 @@ export function defaultTemplate(s: MatmulShape, gpu: Pick<Gpu, "caps" | "info">)
   const { caps } = gpu;
   const lanes = caps.subgroupSize;
   // They run a subgroup on SIMD units and emulate workgroup memory: their best is a GPU's worst.
-  const software = isSoftware(gpu);
+  const { software } = gpu.info;
   const small = s.m <= 2 && !s.transA;
   const preferred: MatmulTemplate[] = [
     ...(small && s.transB && lanes >= 4 ? [{ kind: "vector", x: 1, slices: lanes, meet: "subgroup" } as const] : []),
