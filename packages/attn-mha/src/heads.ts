@@ -1,5 +1,4 @@
-import type { Tensor } from "@polyhead/tensor";
-import { linkMany } from "./link-many.ts";
+import { linkMany, type Tensor } from "@polyhead/tensor";
 
 /**
  * Cuts `[B, T, (n₀ + n₁ + …)·D]` into heads `[B, nᵢ, T, D]`, without a copy. The gradients of all parts are written into one

@@ -1,12 +1,11 @@
 import type { BoundHook, KernelInputs, ScoreHook } from "@polyhead/core";
 import { flatGrid, type BufferSlice, type Gpu } from "@polyhead/gpu";
-import { sum, sumTo, type Tensor } from "@polyhead/tensor";
+import { linkMany, sum, sumTo, type Tensor } from "@polyhead/tensor";
 import { captureGradient, learnedTables } from "./kernels/capture-gradient.ts";
 import { rowsPerWorkgroup, WORKGROUP } from "./kernels/lanes.ts";
 import { scoreSoftmaxBackward } from "./kernels/score-softmax-backward.ts";
 import { scoreSoftmax } from "./kernels/score-softmax.ts";
 import { scoreStages } from "./kernels/score-stages.ts";
-import { linkMany } from "./link-many.ts";
 import { scoreProgram, type ScoreProgram } from "./score-program.ts";
 import { elementsOf } from "./table-layout.ts";
 import { gatherTables, learnedTensors, tableSlices, type Tables } from "./tables.ts";

@@ -4,7 +4,7 @@ import { keepRows } from "./keep-rows.ts";
 import { scoresByStage, softmaxOfScores } from "./score-softmax.ts";
 import { withQkHooks } from "./qk-hooks.ts";
 
-interface Sizes {
+export interface Sizes {
   readonly B: number;
   readonly Hq: number;
   readonly Hkv: number;
@@ -22,7 +22,7 @@ function refuse(what: string, expected: string): never {
 const show = ({ shape }: Tensor): string => `[${shape.join(", ")}]`;
 
 /** @throws PolyheadError `ATTN_SHAPE` naming the shapes that do not fit. */
-function sizesOf({ q, k, v, bias, starts, lengths }: KernelInputs<Tensor>): Sizes {
+export function sizesOf({ q, k, v, bias, starts, lengths }: KernelInputs<Tensor>): Sizes {
   for (const [name, x] of Object.entries({ q, k, v })) if (x.rank !== 4) refuse(`${name} is ${show(x)}`, "4 axes");
   const [B = 0, Hq = 0, Tq = 0, D = 0] = q.shape;
   const [Bk, Hkv = 0, Tk = 0, Dk] = k.shape;

@@ -20,7 +20,7 @@ export type {
   ScoreIndex,
   Site,
 } from "./contracts/hooks.ts";
-export type { KernelInputs, KernelOutputs, KernelPlugin } from "./contracts/kernel.ts";
+export type { Count, KernelInputs, KernelOutputs, KernelPlugin, KeyPages } from "./contracts/kernel.ts";
 export type {
   AndMask,
   CausalMask,

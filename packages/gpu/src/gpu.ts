@@ -2,6 +2,7 @@ import { adapterLimits, readCaps, readInfo, wantedFeatures, type GpuCaps, type G
 import { GpuError } from "./errors.ts";
 import { Failures } from "./failures.ts";
 import { flatGrid, UNIFORM_SLOT_BYTES, type Kernel } from "./kernel.ts";
+import type { Scalar } from "./live.ts";
 import type { GpuOptions, GpuStats, Workgroups } from "./options.ts";
 import { poisonKernel } from "./kernels/poison.ts";
 import { Pipelines } from "./pipelines.ts";
@@ -93,7 +94,7 @@ export class Gpu {
    *
    * @throws GpuError `GPU_DISPATCH` for impossible workgroup counts or aliased bindings, `GPU_UNSUPPORTED`, `GPU_TOO_LARGE`, `GPU_DEVICE_LOST`.
    */
-  dispatch<B extends string, P extends string>(kernel: Kernel<B, P>, bindings: Readonly<Record<B, BufferSlice>>, params: Readonly<Record<P, number>>, workgroups: Workgroups): void {
+  dispatch<B extends string, P extends string>(kernel: Kernel<B, P>, bindings: Readonly<Record<B, BufferSlice>>, params: Readonly<Record<P, Scalar>>, workgroups: Workgroups): void {
     const [x, y = 1, z = 1] = workgroups;
     if (!(x > 0 && y > 0 && z > 0 && x <= 65_535 && y <= 65_535 && z <= 65_535)) {
       if (x === 0 || y === 0 || z === 0) return;

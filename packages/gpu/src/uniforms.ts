@@ -1,4 +1,5 @@
 import { UNIFORM_SLOT_BYTES, type ParamType } from "./kernel.ts";
+import { numberOf, type Scalar } from "./live.ts";
 
 /**
  * The scalars of a batch of dispatches, a slot each. They are gathered on the host and written at once before the batch is
@@ -17,11 +18,11 @@ export class UniformSlots {
     this.#f32 = new Float32Array(this.bytes);
   }
 
-  set<P extends string>(slot: number, types: readonly { readonly name: P; readonly type: ParamType }[], values: Readonly<Record<P, number>>): void {
+  set<P extends string>(slot: number, types: readonly { readonly name: P; readonly type: ParamType }[], values: Readonly<Record<P, Scalar>>): void {
     const base = (slot * UNIFORM_SLOT_BYTES) / 4;
     types.forEach(({ name, type }, i) => {
       const words = type === "f32" ? this.#f32 : type === "u32" ? this.#u32 : this.#i32;
-      words[base + i] = values[name];
+      words[base + i] = numberOf(values[name]);
     });
   }
 }

@@ -4,6 +4,20 @@ import type { PluginBase } from "./plugin-base.ts";
 import type { Caps, LoweredProblem, Lowering, Problem } from "./problem.ts";
 import type { TensorLike } from "./tensor-like.ts";
 
+/** A whole number that may change between two replays of one recorded step: whoever uses it reads `value` when it is needed. */
+export type Count = number | { readonly value: number };
+
+/**
+ * Keys and values scattered over pages, so that many sequences share one pool: k is `[pages, Hkv, size, D]` and v
+ * `[pages, Hkv, size, Dv]`; row j of sequence b is row `j % size` of page `table[b, j / size]`.
+ */
+export interface KeyPages<T extends TensorLike> {
+  /** i32 `[B, pages of a sequence]`; entries past the rows in use are not read. */
+  readonly table: T;
+  /** Rows of a page: a power of two, at least 16. */
+  readonly size: number;
+}
+
 /**
  * What a kernel is run on. `B` batch rows, `Hq` query heads, `Hkv` key heads (a divisor), `D`/`Dv` head sizes.
  * Masks and score hooks see global positions: row i of q is `qOffset + i`, row j of k is `kvOffset + j`.
@@ -17,8 +31,12 @@ export interface KernelInputs<T extends TensorLike> {
   readonly v: T;
   readonly scale: number;
   readonly mask: Mask;
-  readonly qOffset: number;
-  readonly kvOffset: number;
+  readonly qOffset: Count;
+  readonly kvOffset: Count;
+  /** Rows of k and v in use; those from here on are not looked at. Default all. */
+  readonly keys?: Count;
+  /** Where k and v are pools of pages rather than rows: see {@link KeyPages}. */
+  readonly pages?: KeyPages<T>;
   /** Qk hooks lowered `inline`; those lowered `prepass` are already in q and k. */
   readonly qk: readonly BoundHook<T, QkPairHook>[];
   /** Score hooks lowered `inline`, in order. */

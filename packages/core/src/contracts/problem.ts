@@ -29,7 +29,8 @@ export interface Problem {
   readonly score: readonly ScoreHook[];
   /** Gradients are wanted. */
   readonly backward: boolean;
-  readonly cache: "none" | "dense";
+  /** How the keys of earlier calls are kept: not at all, as rows, or as pages of a pool. */
+  readonly cache: "none" | "dense" | "paged";
   /** Attention dropout is on. */
   readonly dropout: boolean;
   /** Rows carry `starts` or `lengths`. */

@@ -1,6 +1,7 @@
-import { link, type Tensor } from "@polyhead/tensor";
+import { link } from "./tape.ts";
+import type { Tensor } from "./tensor.ts";
 
-interface LinkMany {
+export interface LinkMany {
   readonly inputs: readonly Tensor[];
   /** What backward reads; kept alive until then. */
   readonly saves?: readonly Tensor[];
