@@ -1,5 +1,5 @@
 import { derivative, formula, variablesOf, type Capture, type NumberExpr, type Program } from "@polyhead/expr";
-import { flatGrid, type BufferSlice } from "@polyhead/gpu";
+import { flatGrid, type BufferSlice, type Scalar } from "@polyhead/gpu";
 import { captureArguments, scalarValues } from "../captures.ts";
 import { shapeError, showShape, TensorError } from "../errors.ts";
 import { pairwiseKernel, type PairwiseSpec } from "../kernels/pairwise.ts";
@@ -13,10 +13,10 @@ export interface PairwiseOptions {
   /** Even, at most D; elements from here on pass unchanged. Default D. */
   readonly rotaryDim?: number;
   /**
-   * Global positions of the rows: row t at `offset + t`, or an i32 or u32 tensor that broadcasts to [B, T].
-   * Default `{ offset: 0 }`.
+   * Global positions of the rows: row t at `offset + t`, or an i32 or u32 tensor that broadcasts to [B, T]. A live offset is
+   * read anew by every replay. Default `{ offset: 0 }`.
    */
-  readonly positions?: { readonly offset: number } | Tensor;
+  readonly positions?: { readonly offset: Scalar } | Tensor;
   /** Tensors to read instead of a capture's own numbers, by the capture's name. */
   readonly captures?: Readonly<Record<string, Tensor>>;
 }
@@ -63,7 +63,7 @@ export function pairwise(x: Tensor, program: Program, options: PairwiseOptions):
 
 interface Setting {
   readonly rotaryDim: number;
-  readonly offset: number;
+  readonly offset: Scalar;
   readonly positions: Tensor | undefined;
   readonly tables: Readonly<Record<string, Tensor>>;
   readonly scalars: ReadonlyMap<Capture, number>;
@@ -78,7 +78,7 @@ function dispatch(spec: PairwiseSpec, sources: readonly Tensor[], { rotaryDim, o
   const pairs = rotaryDim / 2;
   const items = width - pairs;
   const count = batch * heads * length * items;
-  const params: Record<string, number> = { count, items, pairs, heads, length, width, offset };
+  const params: Record<string, Scalar> = { count, items, pairs, heads, length, width, offset };
   const bindings: Record<string, BufferSlice> = { y: y.slice() };
   sources.forEach((source, k) => {
     bindings[`s${k}`] = source.all();
