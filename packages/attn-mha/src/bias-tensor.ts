@@ -1,4 +1,4 @@
-import { full, type BoundHook, type ScoreHook } from "@polyhead/core";
+import { full, type BoundHook, type Count, type ScoreHook } from "@polyhead/core";
 import { link, type Engine, type Tensor } from "@polyhead/tensor";
 import { learnedTables } from "./kernels/capture-gradient.ts";
 import { gradientsOfTables, scalarsOf, scoresByStage } from "./score-softmax.ts";
@@ -8,8 +8,8 @@ import { gatherTables, learnedTensors } from "./tables.ts";
 export interface BiasOptions {
   /** `[B, Hq, Tq, Tk]`. */
   readonly shape: readonly number[];
-  readonly qOffset: number;
-  readonly kvOffset: number;
+  readonly qOffset: Count;
+  readonly kvOffset: Count;
 }
 
 const everywhere = full();

@@ -1,9 +1,9 @@
-import type { BoundHook, QkHook } from "@polyhead/core";
+import type { BoundHook, Count, QkHook } from "@polyhead/core";
 import { pairwise, type Tensor } from "@polyhead/tensor";
 
 /** Where the rows of q or k are: row t at global position `offset + t`, or at `rows[b, t]` (u32). */
 export interface Positions {
-  readonly offset: number;
+  readonly offset: Count;
   readonly rows?: Tensor | undefined;
 }
 

@@ -1,5 +1,5 @@
 import type { BoundHook, KernelInputs, ScoreHook } from "@polyhead/core";
-import { flatGrid, type BufferSlice, type Gpu } from "@polyhead/gpu";
+import { flatGrid, numberOf, type BufferSlice, type Gpu, type Scalar } from "@polyhead/gpu";
 import { linkMany, sum, sumTo, type Tensor } from "@polyhead/tensor";
 import { captureGradient, learnedTables } from "./kernels/capture-gradient.ts";
 import { rowsPerWorkgroup, WORKGROUP } from "./kernels/lanes.ts";
@@ -26,7 +26,10 @@ function lanesFor({ caps }: Gpu, keys: number): number {
 
 const isWide = ({ shape }: Tensor): boolean => shape[3]! % 4 === 0;
 
-export type Scalars = Readonly<Record<string, number>>;
+/** Scalars of a dispatch, live ones included. */
+export type Scalars = Readonly<Record<string, Scalar>>;
+
+const rowsOf = ({ rows = 0 }: Scalars): number => numberOf(rows);
 
 export function scalarsOf(scores: Tensor, { qOffset, kvOffset, bias }: ScoreInputs, tables: Pick<Tables, "scalars">): Scalars {
   const [B, heads, queries, keys] = scores.shape as [number, number, number, number];
@@ -103,7 +106,7 @@ interface Saved {
   readonly ints?: Tensor;
 }
 
-const gridOf = ({ rows = 0 }: Scalars, lanes: number): [number, number, number] => flatGrid(rows, rowsPerWorkgroup(lanes));
+const gridOf = (scalars: Scalars, lanes: number): [number, number, number] => flatGrid(rowsOf(scalars), rowsPerWorkgroup(lanes));
 
 /** d loss/d raw score, or with `throughHooks` false d loss/d score after the hooks. */
 function scoreGradient(program: ScoreProgram, saved: Saved, dWeights: Tensor | undefined, dLse: Tensor | undefined, scalars: Scalars, throughHooks: boolean): Tensor {
@@ -134,7 +137,7 @@ export function gradientsOfTables(program: ScoreProgram, saved: Omit<Saved, "wei
   const { scores, bias } = program.keepsScores ? saved : {};
   const tables = learnedTables(program);
   const elements = tables.reduce((total, capture) => total + elementsOf(capture), 0);
-  const rows = scalars["rows"]!;
+  const rows = rowsOf(scalars);
   const wanted = Math.max(1, Math.min(rows, 4096, Math.floor(PARTIAL_SUMS / elements)));
   const rowsPerChunk = Math.ceil(rows / wanted);
   const chunks = Math.ceil(rows / rowsPerChunk);
@@ -160,6 +163,6 @@ export function scoresByStage(scores: Tensor, inputs: ScoreInputs): { readonly m
   const scalars = scalarsOf(scores, { ...inputs, ...(bias && { bias }) }, tables);
   const modified = engine.empty(scores.shape);
   const masked = engine.empty(scores.shape);
-  engine.gpu.dispatch(scoreStages(program, shapeOf(inputs)), { ...sliceAll({ scores, bias, starts, lengths, modified, masked }), ...tableSlices(tables) }, scalars, flatGrid(scalars["rows"]!, 64));
+  engine.gpu.dispatch(scoreStages(program, shapeOf(inputs)), { ...sliceAll({ scores, bias, starts, lengths, modified, masked }), ...tableSlices(tables) }, scalars, flatGrid(rowsOf(scalars), 64));
   return { modified, masked };
 }

@@ -20,7 +20,8 @@ export type {
   ScoreIndex,
   Site,
 } from "./contracts/hooks.ts";
-export type { Count, KernelInputs, KernelOutputs, KernelPlugin, KeyPages } from "./contracts/kernel.ts";
+export type { Count } from "./contracts/count.ts";
+export type { KernelInputs, KernelOutputs, KernelPlugin, KeyPages } from "./contracts/kernel.ts";
 export type {
   AndMask,
   CausalMask,

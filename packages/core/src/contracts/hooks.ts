@@ -1,4 +1,5 @@
 import type { Program } from "@polyhead/expr";
+import type { Count } from "./count.ts";
 import type { ParamSpec, ParamSpecs, Params, Params64 } from "./params.ts";
 import type { TensorLike } from "./tensor-like.ts";
 
@@ -57,7 +58,7 @@ export interface QkRowHook<T extends TensorLike = TensorLike> extends HookBase<"
   readonly form: "row";
   readonly params: ParamSpecs;
   readonly applies: "both" | "q" | "k";
-  apply(x: T, params: Params<T>, positions: { readonly offset: number; readonly rows?: T }): T;
+  apply(x: T, params: Params<T>, positions: { readonly offset: Count; readonly rows?: T }): T;
   reference(vector: Float64Array, position: number, head: number, params?: Params64): Float64Array;
   /** Vector–Jacobian product of `reference`; without it the float64 reference has no gradient through this hook. */
   pullback?(vector: Float64Array, position: number, head: number, gradient: Float64Array, params?: Params64): Float64Array;

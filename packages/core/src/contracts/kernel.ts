@@ -1,11 +1,9 @@
+import type { Count } from "./count.ts";
 import type { BoundHook, QkHook, QkPairHook, ScoreHook } from "./hooks.ts";
 import type { Mask } from "./mask.ts";
 import type { PluginBase } from "./plugin-base.ts";
 import type { Caps, LoweredProblem, Lowering, Problem } from "./problem.ts";
 import type { TensorLike } from "./tensor-like.ts";
-
-/** A whole number that may change between two replays of one recorded step: whoever uses it reads `value` when it is needed. */
-export type Count = number | { readonly value: number };
 
 /**
  * Keys and values scattered over pages, so that many sequences share one pool: k is `[pages, Hkv, size, D]` and v
