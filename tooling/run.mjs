@@ -51,6 +51,11 @@ const tasks = {
   demo: (args) => [node("examples/nano/demo.ts", ...args)],
   test: (args) => [["vitest", ["run", ...args]]],
   conformance: (args) => [node("tooling/conformance/main.ts", ...args)],
+  // The bench's heavy peers have a workspace of their own, which only the bench asks for.
+  peers: () => {
+    pnpm(["--dir", "tooling/bench/onnx", "install", "--frozen-lockfile"], { stdio: ["inherit", 2, 2] });
+    return [];
+  },
   bench: (args) => [node("tooling/bench/main.ts", ...args)],
   build: (args) => [["turbo", ["run", "build", ...args]]],
   typecheck: (args) => [["tsc", ["-p", "tooling"]], node("tooling/structure/snippets.ts"), ["turbo", ["run", "typecheck", ...args]]],
