@@ -5,18 +5,20 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
+import { attentionLab } from "./kernels.ts";
 import { jsonLine, table, type CaseRecord } from "./record.ts";
 import { SETS } from "./sets/index.ts";
 
-const USAGE = `npm run conformance -- [--data DIR] [--set a,b] [--case TEXT] [--json]
+const USAGE = `npm run conformance -- [--data DIR] [--set a,b] [--case TEXT] [--kernel NAME] [--json]
   runs every reference set found under DIR (default ../shared/reference) through the real kernels
   --set   only these sets: ${Object.keys(SETS).join(", ")}
   --case  only cases whose name contains TEXT
+  --kernel  this attention kernel or none, where the planner would choose: ${attentionLab.names("kernel").join(", ")}
   --json  one JSON line a case: {"set","case","kernel","lowering","maxError","pass","reason"}
   exit code 1 if any case failed; a case that is not supported fails, with its reason`;
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({ options: { data: { type: "string", default: "../shared/reference" }, set: { type: "string" }, case: { type: "string", default: "" }, json: { type: "boolean", default: false }, help: { type: "boolean", default: false } } });
+  const { values } = parseArgs({ options: { data: { type: "string", default: "../shared/reference" }, set: { type: "string" }, case: { type: "string", default: "" }, kernel: { type: "string" }, json: { type: "boolean", default: false }, help: { type: "boolean", default: false } } });
   if (values.help) {
     console.log(USAGE);
     return 0;
@@ -39,7 +41,7 @@ async function main(): Promise<number> {
   const records: CaseRecord[] = [];
   for (const set of chosen) {
     const run = SETS[set];
-    const cases = run === undefined ? unsupported(set) : run(data, engine, (name) => name.includes(values.case));
+    const cases = run === undefined ? unsupported(set) : run(data, engine, { wanted: (name) => name.includes(values.case), ...(values.kernel !== undefined && { kernel: values.kernel }) });
     for await (const record of cases) {
       records.push(record);
       if (values.json) console.log(jsonLine(record));

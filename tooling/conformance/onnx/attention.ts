@@ -1,10 +1,10 @@
-import { attentionStages, reference, type AttentionStages } from "@polyhead/attn-mha";
-import { and, capture, causal, createLab, custom, full, maskMod, scoreHook, scoreMod, window, type Mask, type ScoreHook } from "@polyhead/core";
+import { attentionStages, type AttentionStages } from "@polyhead/attn-mha";
+import { and, capture, causal, custom, full, maskMod, scoreHook, scoreMod, window, type Mask, type ScoreHook } from "@polyhead/core";
 import type { StoredTensor } from "@polyhead/core/safetensors";
 import { concat, type Tensor } from "@polyhead/tensor";
-import { attribute, optional, required, upload, UnsupportedCase, type OnnxAnswer, type OnnxCall, type OnnxOperator } from "./operator.ts";
-
-const lab = createLab(reference);
+import { attribute, optional, required, upload, type OnnxAnswer, type OnnxCall, type OnnxOperator } from "./operator.ts";
+import { attentionLab } from "../kernels.ts";
+import { UnsupportedCase } from "../unsupported.ts";
 
 /** `[B, T, H·D]` or `[B, H, T, D]` to `[B, H, T, D]`. */
 function heads(call: OnnxCall, slot: number, attributeName: string): Tensor {
@@ -45,18 +45,15 @@ function maskOf(call: OnnxCall, sizes: Sizes, past: number): Mask {
   const { B, H, Tq, Tk } = sizes;
   const masks: Mask[] = [];
   const nonpad = call.inputs[6]?.numbers();
-  if (attribute(call, "is_causal", 0) === 1) {
-    if (nonpad === undefined) masks.push(causal());
-    else {
-      // Each batch row ends at its own length: query i of row b is at nonpad[b] − Tq + i, which may be negative.
-      const shift = capture(Int32Array.from(nonpad, (n) => n - Tq), [B]);
-      masks.push(custom(maskMod`kv <= q + ${shift}[b]`));
-    }
-  }
+  // Each batch row ends at its own length: query i of row b is at nonpad[b] − Tq + i, which may be negative.
+  const shift = nonpad && capture(Int32Array.from(nonpad, (n) => n - Tq - past), [B], { name: "shift" });
+  if (attribute(call, "is_causal", 0) === 1) masks.push(shift === undefined ? causal() : custom(maskMod`kv <= q + ${shift}[b]`));
   const [left, right] = [attribute(call, "left_window_size", -1), attribute(call, "right_window_size", -1)];
-  if (left >= 0 || right >= 0) {
-    if (nonpad !== undefined) throw new UnsupportedCase("a window together with nonpad_kv_seqlen");
-    masks.push(window(left >= 0 ? left : Infinity, right >= 0 ? right : Infinity));
+  if (shift === undefined) {
+    if (left >= 0 || right >= 0) masks.push(window(left >= 0 ? left : Infinity, right >= 0 ? right : Infinity));
+  } else {
+    if (left >= 0) masks.push(custom(maskMod`q + ${shift}[b] - kv <= ${left}`));
+    if (right >= 0) masks.push(custom(maskMod`kv - q - ${shift}[b] <= ${right}`));
   }
   const given = call.inputs[3];
   if (given?.dtype === "BOOL") {
@@ -95,13 +92,15 @@ export const attentionOperator: OnnxOperator = (call): OnnxAnswer => {
   const nonpad = call.inputs[6];
   const lengths = nonpad && call.engine.tensor(Int32Array.from(required(call, 6).numbers()), [B], { dtype: "i32" });
   const problem = { heads: H, kvHeads: k.shape[1]!, headDimQK: D, headDimV: v.shape[3]!, dtype: "f32", mask, qk: [], score: hooks, backward: false, cache: "none", dropout: false, padded: lengths !== undefined } as const;
-  const plan = lab.plan(problem, call.engine.gpu.caps);
+  const plan = attentionLab.plan(problem, call.engine.gpu.caps, call.kernel);
   const inputs = { q, k, v, scale: attribute(call, "scale", 1 / Math.sqrt(D)), mask, qOffset: past, kvOffset: 0, qk: [], dropout: 0, ...(lengths && { lengths }) };
   const bound = (some: readonly ScoreHook[]) => some.map((hook) => ({ hook, params: {} }));
   const { o } = plan.kernel.run({ ...inputs, score: bound(hooks) }) as { o: Tensor };
   const y = call.outputShapes[0]?.length === 3 ? o.permute([0, 2, 1, 3]).reshape([B, Tq, -1]) : o;
   const scores = call.outputShapes[3] === undefined ? undefined : stage(attribute(call, "qk_matmul_output_mode", 0), (some) => attentionStages({ ...inputs, score: bound(some) }), hooks);
-  return { outputs: [y, call.outputShapes[1] && k, call.outputShapes[2] && v, scores], kernel: plan.kernel.name, lowering: plan.how };
+  // A fused kernel keeps no score matrix: that output always comes from the stages of the unfused one.
+  const lowering = { ...plan.how, ...(scores && { qk_matmul_output: "stages of the unfused kernel" }) };
+  return { outputs: [y, call.outputShapes[1] && k, call.outputShapes[2] && v, scores], kernel: plan.kernel.name, lowering };
 };
 
 /** 0: scaled q·kᵀ; 1: after the soft cap; 2: after the masks; 3: after the softmax. */

@@ -1,5 +1,6 @@
 import { layerNormWithStats, rmsNorm, type Tensor } from "@polyhead/tensor";
-import { attribute, optional, required, upload, UnsupportedCase, type OnnxCall, type OnnxOperator } from "./operator.ts";
+import { attribute, optional, required, upload, type OnnxCall, type OnnxOperator } from "./operator.ts";
+import { UnsupportedCase } from "../unsupported.ts";
 
 /** Everything from `axis` on is one row of `width` numbers. */
 function rows(call: OnnxCall): { readonly x: Tensor; readonly width: number; readonly shape: readonly number[]; readonly axis: number } {

@@ -1,5 +1,6 @@
 import type { StoredTensor } from "@polyhead/core/safetensors";
 import type { Engine, Tensor } from "@polyhead/tensor";
+import { UnsupportedCase } from "../unsupported.ts";
 
 /** One case as an operator sees it: tensors by slot, attributes as the index spells them. */
 export interface OnnxCall {
@@ -8,6 +9,8 @@ export interface OnnxCall {
   readonly inputs: readonly (StoredTensor | undefined)[];
   /** The shapes that are wanted, by slot; undefined where the case asks for no output. */
   readonly outputShapes: readonly (readonly number[] | undefined)[];
+  /** Plan this kernel or none, where there is one to choose. */
+  readonly kernel?: string | undefined;
 }
 
 /** What an operator gives, by output slot, and what it ran on. */
@@ -19,9 +22,6 @@ export interface OnnxAnswer {
 
 /** Runs one ONNX operator on the GPU. @throws UnsupportedCase for what it cannot do. */
 export type OnnxOperator = (call: OnnxCall) => OnnxAnswer;
-
-/** Not an error of ours to hide: it is listed with its reason, and counts as a failure. */
-export class UnsupportedCase extends Error {}
 
 export function attribute(call: OnnxCall, name: string, fallback: number): number {
   const value = call.attributes[name] ?? fallback;

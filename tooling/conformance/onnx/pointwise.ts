@@ -1,6 +1,7 @@
 import { formula } from "@polyhead/core";
 import { gelu, geluTanh, logSoftmax, map, softmax, swiglu } from "@polyhead/tensor";
-import { attribute, textAttribute, upload, UnsupportedCase, type OnnxOperator } from "./operator.ts";
+import { attribute, textAttribute, upload, type OnnxOperator } from "./operator.ts";
+import { UnsupportedCase } from "../unsupported.ts";
 
 /** Gelu-20: exact, or by tanh. */
 export const geluOperator: OnnxOperator = (call) => {

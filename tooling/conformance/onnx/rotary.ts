@@ -1,6 +1,7 @@
 import { capture, pairMod } from "@polyhead/core";
 import { pairwise } from "@polyhead/tensor";
-import { attribute, required, upload, UnsupportedCase, type OnnxOperator } from "./operator.ts";
+import { attribute, required, upload, type OnnxOperator } from "./operator.ts";
+import { UnsupportedCase } from "../unsupported.ts";
 
 /** RotaryEmbedding-23: pairs turned by angles whose cosines and sines are given. */
 export const rotaryEmbeddingOperator: OnnxOperator = (call) => {

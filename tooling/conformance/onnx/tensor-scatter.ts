@@ -1,4 +1,5 @@
-import { attribute, required, textAttribute, upload, UnsupportedCase, type OnnxOperator } from "./operator.ts";
+import { attribute, required, textAttribute, upload, type OnnxOperator } from "./operator.ts";
+import { UnsupportedCase } from "../unsupported.ts";
 
 /** TensorScatter-24: writes each batch row's update into a cache, from that row's own index on. */
 export const tensorScatterOperator: OnnxOperator = (call) => {

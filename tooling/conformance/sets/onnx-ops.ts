@@ -2,7 +2,9 @@ import { cast, type Engine, type Tensor } from "@polyhead/tensor";
 import { compare, ONNX, ONNX_F16, onnxCases, type OnnxCase } from "@polyhead/testkit";
 import { attentionOperator } from "../onnx/attention.ts";
 import { layerNormalizationOperator, rmsNormalizationOperator } from "../onnx/normalization.ts";
-import { UnsupportedCase, type OnnxAnswer, type OnnxOperator } from "../onnx/operator.ts";
+import { type OnnxAnswer, type OnnxOperator } from "../onnx/operator.ts";
+import { UnsupportedCase } from "../unsupported.ts";
+import type { SetOptions } from "./set.ts";
 import { geluOperator, logSoftmaxOperator, softmaxOperator, swigluOperator, swishOperator } from "../onnx/pointwise.ts";
 import { rotaryEmbeddingOperator } from "../onnx/rotary.ts";
 import { tensorScatterOperator } from "../onnx/tensor-scatter.ts";
@@ -22,18 +24,18 @@ const OPERATORS: Readonly<Record<string, OnnxOperator>> = {
 };
 
 /** ONNX's own operator cases, by ONNX's own rule. */
-export async function* onnxOps(data: string, engine: Engine, wanted: (name: string) => boolean): AsyncGenerator<CaseRecord> {
-  for (const one of onnxCases(data)) if (wanted(one.case)) yield await runCase(one, engine);
+export async function* onnxOps(data: string, engine: Engine, { wanted, kernel }: SetOptions): AsyncGenerator<CaseRecord> {
+  for (const one of onnxCases(data)) if (wanted(one.case)) yield await runCase(one, engine, kernel);
 }
 
-async function runCase(one: OnnxCase, engine: Engine): Promise<CaseRecord> {
+async function runCase(one: OnnxCase, engine: Engine, kernel: string | undefined): Promise<CaseRecord> {
   const base = { set: "onnx-ops", case: one.case, kernel: "-", lowering: {}, maxError: null, pass: false };
   const operator = OPERATORS[one.op];
   if (operator === undefined) return { ...base, reason: `operator ${one.op} is not supported yet` };
   const { inputs, outputs } = one.load();
   let answer: OnnxAnswer;
   try {
-    answer = engine.noGrad(() => engine.scope(() => operator({ engine, attributes: one.attributes, inputs, outputShapes: outputs.map((o) => o?.shape) })));
+    answer = engine.noGrad(() => engine.scope(() => operator({ engine, attributes: one.attributes, inputs, outputShapes: outputs.map((o) => o?.shape), kernel })));
   } catch (error) {
     return { ...base, reason: error instanceof UnsupportedCase ? `unsupported: ${error.message}` : String(error) };
   }

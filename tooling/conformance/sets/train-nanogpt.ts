@@ -1,4 +1,4 @@
-import { mha, reference } from "@polyhead/attn-mha";
+import { mha } from "@polyhead/attn-mha";
 import { createLab } from "@polyhead/core";
 import type { Safetensors } from "@polyhead/core/safetensors";
 import { tied } from "@polyhead/embed-tied";
@@ -8,16 +8,18 @@ import { learned } from "@polyhead/pos-absolute";
 import type { Engine } from "@polyhead/tensor";
 import { compare, nanoGptRun, type NanoGptRun } from "@polyhead/testkit";
 import { CharVocabulary, splitTokens, Trainer, warmupCosine, windowsAt } from "@polyhead/train";
+import { attentionLab } from "../kernels.ts";
 import type { CaseRecord } from "../record.ts";
+import type { SetOptions } from "./set.ts";
 
 /** Losses agree within this over the whole run; gradient norms, which are larger than 1 now and then, relative to theirs. */
 const TOLERANCE = 1e-3;
 
 /** nanoGPT's own training run: same initial weights, same windows, same recipe, compared at every step that it tells. */
-export async function* trainNanoGpt(data: string, engine: Engine, wanted: (name: string) => boolean): AsyncGenerator<CaseRecord> {
+export async function* trainNanoGpt(data: string, engine: Engine, { wanted, kernel: only = "auto" }: SetOptions): AsyncGenerator<CaseRecord> {
   if (!wanted("losses") && !wanted("gradient-norms")) return;
   const run = nanoGptRun(data);
-  const model = buildModel(run, engine);
+  const model = buildModel(run, engine, only);
   const starts = run.trajectory.get("batch_start");
   const losses = run.trajectory.get("loss_f64").numbers();
   const norms = run.trajectory.get("grad_norm_before_clip_f64").numbers();
@@ -59,9 +61,9 @@ export async function* trainNanoGpt(data: string, engine: Engine, wanted: (name:
   model.dispose();
 }
 
-function buildModel({ config, weights }: NanoGptRun, engine: Engine): DecoderModel {
+function buildModel({ config, weights }: NanoGptRun, engine: Engine, kernel: string): DecoderModel {
   const size = (key: string): number => config[key] as number;
-  const model = createLab(mha, learned, layer, tied, decoder, reference).model(
+  const model = createLab(mha, learned, layer, tied, decoder, ...attentionLab.plugins).model(
     {
       layers: size("n_layer"),
       width: size("n_embd"),
@@ -72,6 +74,7 @@ function buildModel({ config, weights }: NanoGptRun, engine: Engine): DecoderMod
       norm: { use: "layer", epsilon: size("layer_norm_epsilon") },
       embedding: { use: "tied" },
       feedForward: { use: "gelu" },
+      kernel: kernel as "auto", // a name that the lab does not know is an error of its own
     },
     engine,
   );

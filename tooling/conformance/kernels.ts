@@ -1,0 +1,5 @@
+import { reference } from "@polyhead/attn-mha";
+import { createLab } from "@polyhead/core";
+
+/** What attention cases are planned over. */
+export const attentionLab = createLab(reference);
