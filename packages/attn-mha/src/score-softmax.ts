@@ -11,7 +11,7 @@ import { elementsOf } from "./table-layout.ts";
 import { gatherTables, learnedTensors, tableSlices, type Tables } from "./tables.ts";
 
 /** What turns scores into weights, as a kernel is given it. */
-export type ScoreInputs = Pick<KernelInputs<Tensor>, "mask" | "qOffset" | "kvOffset" | "bias" | "starts" | "lengths"> & {
+export type ScoreInputs = Pick<KernelInputs<Tensor>, "mask" | "qOffset" | "kvOffset" | "keys" | "bias" | "starts" | "lengths"> & {
   readonly score: readonly BoundHook<Tensor, ScoreHook>[];
 };
 
@@ -31,12 +31,12 @@ export type Scalars = Readonly<Record<string, Scalar>>;
 
 const rowsOf = ({ rows = 0 }: Scalars): number => numberOf(rows);
 
-export function scalarsOf(scores: Tensor, { qOffset, kvOffset, bias }: ScoreInputs, tables: Pick<Tables, "scalars">): Scalars {
+export function scalarsOf(scores: Tensor, { qOffset, kvOffset, keys: inUse, bias }: ScoreInputs, tables: Pick<Tables, "scalars">): Scalars {
   const [B, heads, queries, keys] = scores.shape as [number, number, number, number];
   const [biasBatch = 1, biasHeads = 1] = bias?.shape ?? [];
   const plane = queries * keys;
   return {
-    rows: B * heads * queries, heads, queries, keys, qOffset, kvOffset,
+    rows: B * heads * queries, heads, queries, keys, inUse: inUse ?? keys, qOffset, kvOffset,
     biasB: biasBatch === 1 ? 0 : biasHeads * plane,
     biasH: biasHeads === 1 ? 0 : plane,
     minusInfinity: -Infinity,

@@ -1,4 +1,4 @@
-// Copies x [B, H, T, D] and leaves out the rows below starts[b] and from lengths[b] on, which become 0.
+// Copies x [B, H, T, D] and leaves out the rows below starts[b] and from lengths[b] or params.inUse on, which become 0.
 //   one invocation an element
 import { defineKernel, flatIndex, kernelFamily, wgsl, type Kernel } from "@polyhead/gpu";
 
@@ -11,7 +11,7 @@ export const keepRowsKernel: (options: { readonly starts: boolean; readonly leng
       ...(lengths && { lengths: "read array<i32>" as const }),
       kept: "write array<f32>",
     },
-    params: { count: "u32", heads: "u32", rows: "u32", features: "u32" },
+    params: { count: "u32", heads: "u32", rows: "u32", features: "u32", inUse: "i32" },
     code: wgsl`
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -20,6 +20,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let row = i32(at / params.features % params.rows);
   let b = at / (params.features * params.rows * params.heads);
   kept[at] = 0.0;
+  if (row >= params.inUse) { return; }
   ${starts ? "if (row < starts[b]) { return; }" : ""}
   ${lengths ? "if (row >= lengths[b]) { return; }" : ""}
   kept[at] = x[at];

@@ -3,7 +3,8 @@
 //   bias       [B|1, Hq|1, Tq, Tk], where there is one; params.biasB and params.biasH are its strides, 0 where it is broadcast
 //   starts, lengths  [B]         where batch rows are padded
 //   floats, ints                 the tables that hooks and mask read (table-layout.ts)
-// and takes the scalars of SCORE_PARAMS. Rows are numbered over [B, Hq, Tq]; q and kv are global positions, j is a row of k.
+// and takes the scalars of SCORE_PARAMS: keys is Tk, of which inUse are looked at. Rows are numbered over [B, Hq, Tq]; q and kv are
+// global positions, j is a row of k.
 import { emitWgsl, type Emitted, type Program } from "@polyhead/core";
 import { wgsl } from "@polyhead/gpu";
 import type { MaskBounds } from "../mask-bounds.ts";
@@ -20,7 +21,7 @@ export interface ScoreShape {
 export const LOWEST = "-3.0e38";
 
 export const SCORE_PARAMS = {
-  rows: "u32", heads: "u32", queries: "u32", keys: "i32", qOffset: "i32", kvOffset: "i32", biasB: "u32", biasH: "u32", minusInfinity: "f32",
+  rows: "u32", heads: "u32", queries: "u32", keys: "i32", inUse: "i32", qOffset: "i32", kvOffset: "i32", biasB: "u32", biasH: "u32", minusInfinity: "f32",
 } as const;
 
 /** Everything about one row: `row` must be declared. */
@@ -36,7 +37,7 @@ export const rowIndices: string = wgsl`
 /** `lo` and `hi`: outside of them no key of the row is allowed, so nothing there is read. */
 export function rowBounds({ lo, hi }: MaskBounds, { starts, lengths }: Pick<ScoreShape, "starts" | "lengths">): string {
   const largest = ["0i", ...lo, ...(starts ? ["starts[bu]"] : [])].reduce((a, c) => `max(${a}, ${c})`);
-  const smallest = ["params.keys", ...hi, ...(lengths ? ["lengths[bu]"] : [])].reduce((a, c) => `min(${a}, ${c})`);
+  const smallest = ["params.inUse", ...hi, ...(lengths ? ["lengths[bu]"] : [])].reduce((a, c) => `min(${a}, ${c})`);
   return wgsl`
   let lo = ${largest};
   let hi = ${smallest};`;

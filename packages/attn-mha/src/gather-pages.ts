@@ -1,0 +1,30 @@
+import { PolyheadError, type Count, type KeyPages } from "@polyhead/core";
+import { flatGrid } from "@polyhead/gpu";
+import type { Tensor } from "@polyhead/tensor";
+import { gatherPagesKernel } from "./kernels/gather-pages.ts";
+
+/**
+ * The first `length` rows of every sequence, f32 `[B, H, length, D]`, out of a pool `[P, H, size, D]` of f32 or f16. Rows from
+ * `inUse` on are 0, whatever the pool holds. Pages carry no gradient.
+ *
+ * @throws PolyheadError `ATTN_CACHE_GRAD` where one is wanted.
+ */
+export function gatherPages(pool: Tensor, { table, size }: KeyPages<Tensor>, length: number, inUse: Count = length): Tensor {
+  const { engine } = pool;
+  if (engine.gradEnabled && pool.requiresGrad) throw new PolyheadError("ATTN_CACHE_GRAD", "a gradient is wanted of keys or values that lie in pages", "pages hold what decoding has stored: give keys and values as rows to train");
+  return engine.noGrad(() =>
+    engine.scope(() => {
+      const [batch = 0, pages = 0] = table.shape;
+      const [, heads = 0, , features = 0] = pool.shape;
+      const rows = engine.empty([batch, heads, length, features]);
+      const dtype = pool.dtype === "f16" ? "f16" : "f32";
+      engine.gpu.dispatch(
+        gatherPagesKernel({ dtype }),
+        { pool: pool.slice(), table: table.contiguous().slice(), rows: rows.slice() },
+        { count: rows.size, heads, length, features, size, pages, inUse },
+        flatGrid(rows.size, 64),
+      );
+      return rows;
+    }),
+  );
+}
