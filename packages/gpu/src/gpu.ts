@@ -8,6 +8,8 @@ import { poisonKernel } from "./kernels/poison.ts";
 import { Pipelines } from "./pipelines.ts";
 import { BufferPool, type BufferSlice, type PoolBuffer } from "./pool.ts";
 import { Profiler, type ProfileRow } from "./profiler.ts";
+import { Recorder, replayError } from "./recorder.ts";
+import { Recording } from "./recording.ts";
 import { StagingBuffers } from "./staging.ts";
 import { UniformSlots } from "./uniforms.ts";
 import { MAP_MODE_READ } from "./usage.ts";
@@ -47,6 +49,10 @@ export class Gpu {
   #recorded = 0;
   #dispatches = 0;
   #submits = 0;
+  #replays = 0;
+  /** Whether the open encoder holds a replay, whose scalars the next one would overwrite. */
+  #replayWaits = false;
+  #recorder: Recorder | undefined;
   #profiler: Profiler | undefined;
 
   constructor(device: GPUDevice, info: GPUAdapterInfo, options: GpuOptions = {}) {
@@ -67,6 +73,7 @@ export class Gpu {
     return {
       dispatches: this.#dispatches,
       submits: this.#submits,
+      replays: this.#replays,
       bindGroups: this.#pipelines.bindGroupsCreated,
       pipelines: this.#pipelines.compiled,
       buffers: created,
@@ -74,6 +81,16 @@ export class Gpu {
       peakBytes,
       heldBytes,
     };
+  }
+
+  /** Whether `startProfile` was called and `stopProfile` not yet. */
+  get profiling(): boolean {
+    return this.#profiler !== undefined;
+  }
+
+  /** Whether the caller stands inside `record`. */
+  get recording(): boolean {
+    return this.#recorder !== undefined;
   }
 
   /** A buffer of at least `bytes`, with whatever its last user left in it (NaN when poisoned). */
@@ -117,14 +134,74 @@ export class Gpu {
     pass.dispatchWorkgroups(x, y, z);
     this.#recorded++;
     this.#dispatches++;
+    if (this.#recorder !== undefined) {
+      for (const { buffer } of slices) this.pool.holdWhileRecording(buffer);
+      this.#recorder.dispatch({ pipeline: compiled.pipeline, group, types: kernel.params.map(({ type }) => type), scalars: kernel.params.map(({ name }) => params[name]), workgroups: [x, y, z] });
+    }
     if (this.#profiler !== undefined) this.#closePass();
   }
 
   /** Records a copy of `bytes` bytes between buffers; offsets and size are multiples of 4. */
   copy(from: BufferSlice, to: BufferSlice, bytes: number): void {
+    if (this.#recorder !== undefined) {
+      for (const { buffer } of [from, to]) this.pool.holdWhileRecording(buffer);
+      this.#recorder.copy(from, to, bytes);
+    }
     this.#closePass();
     this.#encoder ??= this.device.createCommandEncoder();
     this.#encoder.copyBufferToBuffer(from.buffer.buffer, from.offset, to.buffer.buffer, to.offset, bytes);
+  }
+
+  /**
+   * Runs `work` as usual, and takes notes: `replay()` of what it returns runs the same dispatches and copies again, without the
+   * JavaScript that led to them. Scalars that are `LiveNumber`s are read anew by every replay; everything else is as it was.
+   *
+   * What the work took from the pool stays the recording's own until `dispose`, so memory that the work freed and took
+   * again goes round inside of it, and nobody else gets it. Results of the work are overwritten by each replay.
+   *
+   * @throws GpuError `GPU_REPLAY` when the work cannot be replayed: it reads, writes numbers of the host's, is asynchronous,
+   *   or a profile runs. What it did until then is done.
+   */
+  record(work: () => unknown): Recording {
+    this.#recorder?.refuse("record() was called within record()", "record the outer work alone; it notes the inner work as well");
+    if (this.profiling) throw replayError("record() was called while a profile runs, which gives every dispatch a pass of its own", "stop the profile first, or profile the work without recording it");
+    const recorder = (this.#recorder = new Recorder(this.pool.startHold()));
+    try {
+      const result = work();
+      if (result instanceof Promise) {
+        result.catch(() => undefined); // superseded by the error below
+        recorder.refuse("record() was given an asynchronous function", "read results after it, between two replays");
+      }
+      return recorder.seal({
+        device: this.device,
+        bindUniforms: (buffer) => this.#pipelines.bindUniforms(buffer),
+        replay: (recording) => { this.#replay(recording); },
+        release: (hold): void => {
+          this.pool.release(hold);
+          if (this.#replayWaits) this.flush();
+        },
+      });
+    } catch (error) {
+      this.pool.release(recorder.hold);
+      throw error;
+    } finally {
+      this.#recorder = undefined;
+      this.pool.endHold();
+    }
+  }
+
+  #replay(recording: Recording): void {
+    if (recording.disposed) throw replayError("replay() of a recording that was disposed of", "record the work again, or dispose of the recording later");
+    this.#recorder?.refuse("replay() was called within record()", "replay one recording after the other");
+    if (this.profiling) throw replayError("replay() was called while a profile runs", "stop the profile first, or profile the work without replaying it");
+    this.#failures.check();
+    if (this.#replayWaits) this.flush();
+    this.#closePass();
+    this.#encoder ??= this.device.createCommandEncoder();
+    recording.encode(this.#encoder);
+    this.#replayWaits = true;
+    this.#dispatches += recording.dispatches;
+    this.#replays++;
   }
 
   /** Sends what has been recorded. */
@@ -140,12 +217,14 @@ export class Gpu {
     submitted?.();
     this.#encoder = undefined;
     this.#recorded = 0;
+    this.#replayWaits = false;
     this.#submits++;
   }
 
   /** Uploads `data` to the start of `to`, after everything recorded so far. Bytes are padded to a multiple of 4. */
   write(to: BufferSlice, data: Bytes): void {
     if (data.byteLength === 0) return;
+    this.#recorder?.refuse(`${data.byteLength} bytes of the host's were written while recording; a replay would not write them again`, "upload them before record(); run the work once without recording it, so that its tables are on the device");
     this.flush();
     let { buffer, byteOffset, byteLength } = data;
     if (byteLength % 4 !== 0) {
@@ -162,6 +241,7 @@ export class Gpu {
    * @throws GpuError the first failure reported by any earlier call, or `GPU_DEVICE_LOST`; it never hangs on a lost device.
    */
   async readBytes(from: BufferSlice): Promise<ArrayBuffer> {
+    this.#recorder?.refuse("a read was asked for while recording; a replay would not read again", "return the tensor from the recorded work, and read it after each replay");
     const bytes = Math.ceil(from.size / 4) * 4;
     const staging = this.#staging.take(bytes);
     this.#closePass();
@@ -191,6 +271,7 @@ export class Gpu {
   /** Starts timing every kernel. @throws GpuError `GPU_UNSUPPORTED` on a device without timestamps. */
   startProfile(): void {
     if (!this.caps.timestamps) throw new GpuError("GPU_UNSUPPORTED", "this device has no timestamp queries", "profile on another adapter, or time whole steps by the wall");
+    this.#recorder?.refuse("a profile was started while recording", "profile the work without recording it");
     this.flush();
     this.#profiler ??= new Profiler(this.device);
   }
@@ -215,6 +296,7 @@ export class Gpu {
   dispose(): void {
     this.#closePass();
     this.#encoder = undefined;
+    this.#replayWaits = false;
     this.#failures.close();
     this.device.destroy();
   }

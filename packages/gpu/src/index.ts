@@ -6,5 +6,6 @@ export { defineKernel, flatGrid, flatIndex, kernelFamily, type BindingSpec, type
 export { derived, numberOf, type LiveNumber, type Scalar } from "./live.ts";
 export { bucketBytes, BufferPool, OFFSET_ALIGNMENT, type BufferSlice, type PoolBuffer } from "./pool.ts";
 export { profileTable, type ProfileRow } from "./profiler.ts";
+export type { Recording } from "./recording.ts";
 export { Tuner, tunerOf, useTuner, type TuneCandidate, type TuneMode, type TunerOptions, type TuneRecord, type TuneRow, type TuneStore, type TuneTask } from "./tuner.ts";
 export { f32Literal, wgsl, type WgslPart } from "./wgsl.ts";

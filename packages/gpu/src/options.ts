@@ -10,8 +10,11 @@ export interface GpuOptions {
 }
 
 export interface GpuStats {
+  /** Replayed ones included. */
   readonly dispatches: number;
   readonly submits: number;
+  /** Recordings replayed, counted each time. */
+  readonly replays: number;
   readonly bindGroups: number;
   readonly pipelines: number;
   readonly buffers: number;

@@ -37,10 +37,12 @@ export class Pipelines {
     this.#uniformLayout = device.createBindGroupLayout({
       entries: [{ binding: 0, visibility: STAGE_COMPUTE, buffer: { type: "uniform", hasDynamicOffset: true } }],
     });
-    this.uniformGroup = device.createBindGroup({
-      layout: this.#uniformLayout,
-      entries: [{ binding: 0, resource: { buffer: this.uniforms, size: UNIFORM_SLOT_BYTES } }],
-    });
+    this.uniformGroup = this.bindUniforms(this.uniforms);
+  }
+
+  /** A bind group whose dynamic offset picks a slot of `buffer`. */
+  bindUniforms(buffer: GPUBuffer): GPUBindGroup {
+    return this.#device.createBindGroup({ layout: this.#uniformLayout, entries: [{ binding: 0, resource: { buffer, size: UNIFORM_SLOT_BYTES } }] });
   }
 
   /** @throws GpuError `GPU_UNSUPPORTED` when the kernel needs what this device lacks. */

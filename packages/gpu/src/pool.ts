@@ -1,4 +1,5 @@
 import { GpuError } from "./errors.ts";
+import { BufferHold, insertById } from "./hold.ts";
 import { Usage } from "./usage.ts";
 
 /** A GPU buffer owned by the pool. `id` is small and never reused, so it can stand in cache keys. */
@@ -37,6 +38,9 @@ interface PoolHost {
  * Buffers by size bucket. Reuse inside a recorded batch is safe, because dispatches run in the order in which they were recorded.
  * `take` hands out the lowest free id, so that a step which takes and gives in the same order gets the same buffers every time
  * and finds its bind groups cached.
+ *
+ * A buffer that a recording holds is handed to nobody else, given back or not, until the last such recording lets go of it;
+ * until then its bytes count as live.
  */
 export class BufferPool {
   liveBytes = 0;
@@ -47,6 +51,11 @@ export class BufferPool {
   created = 0;
   readonly #host: PoolHost;
   readonly #free = new Map<number, PoolBuffer[]>();
+  /** How many recordings hold a buffer. */
+  readonly #holders = new Map<PoolBuffer, number>();
+  /** Those of them that their users have given back. */
+  readonly #given = new Set<PoolBuffer>();
+  #recording: BufferHold | undefined;
 
   constructor(host: PoolHost) {
     this.#host = host;
@@ -55,20 +64,57 @@ export class BufferPool {
   /** @throws GpuError `GPU_TOO_LARGE` when the device cannot hold a buffer of this size. */
   take(bytes: number): PoolBuffer {
     const size = this.#sizeFor(bytes);
-    const free = this.#free.get(size);
-    const buffer = free?.pop() ?? this.#create(size);
+    const again = this.#recording?.takeAgain(size);
+    if (again !== undefined) {
+      this.#given.delete(again);
+      return again;
+    }
+    const buffer = this.#free.get(size)?.pop() ?? this.#create(size);
     this.liveBytes += size;
     this.peakBytes = Math.max(this.peakBytes, this.liveBytes);
+    if (this.#recording !== undefined) this.#hold(this.#recording, buffer, true);
     return buffer;
   }
 
   give(buffer: PoolBuffer): void {
+    if (this.#holders.has(buffer)) {
+      this.#given.add(buffer);
+      if (this.#recording?.has(buffer) === true) this.#recording.giveBack(buffer);
+      return;
+    }
     this.liveBytes -= buffer.bytes;
     let free = this.#free.get(buffer.bytes);
     if (free === undefined) this.#free.set(buffer.bytes, (free = []));
-    let at = free.length;
-    while (at > 0 && free[at - 1]!.id < buffer.id) at--;
-    free.splice(at, 0, buffer);
+    insertById(free, buffer);
+  }
+
+  /** From here on, what is taken belongs to a recording. */
+  startHold(): BufferHold {
+    return (this.#recording = new BufferHold());
+  }
+
+  endHold(): void {
+    this.#recording = undefined;
+  }
+
+  /** Keeps what a recorded dispatch touches. */
+  holdWhileRecording(buffer: PoolBuffer): void {
+    if (this.#recording !== undefined) this.#hold(this.#recording, buffer, false);
+  }
+
+  /** Lets go of a recording's buffers: those that their users have given back are free again. */
+  release(hold: BufferHold): void {
+    const held = [...hold.held];
+    hold.clear();
+    for (const buffer of held) {
+      const holders = this.#holders.get(buffer)! - 1;
+      if (holders > 0) {
+        this.#holders.set(buffer, holders);
+        continue;
+      }
+      this.#holders.delete(buffer);
+      if (this.#given.delete(buffer)) this.give(buffer);
+    }
   }
 
   /** Gives waiting buffers back to the device. Returns their ids, for caches that mention them. */
@@ -83,6 +129,10 @@ export class BufferPool {
     }
     this.#free.clear();
     return dropped;
+  }
+
+  #hold(hold: BufferHold, buffer: PoolBuffer, own: boolean): void {
+    if (hold.add(buffer, own)) this.#holders.set(buffer, (this.#holders.get(buffer) ?? 0) + 1);
   }
 
   #sizeFor(bytes: number): number {

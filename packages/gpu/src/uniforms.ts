@@ -20,9 +20,12 @@ export class UniformSlots {
 
   set<P extends string>(slot: number, types: readonly { readonly name: P; readonly type: ParamType }[], values: Readonly<Record<P, Scalar>>): void {
     const base = (slot * UNIFORM_SLOT_BYTES) / 4;
-    types.forEach(({ name, type }, i) => {
-      const words = type === "f32" ? this.#f32 : type === "u32" ? this.#u32 : this.#i32;
-      words[base + i] = numberOf(values[name]);
-    });
+    types.forEach(({ name, type }, i) => { this.put(base + i, type, numberOf(values[name])); });
+  }
+
+  /** Sets one 32-bit word, counted from the first slot. */
+  put(word: number, type: ParamType, value: number): void {
+    const words = type === "f32" ? this.#f32 : type === "u32" ? this.#u32 : this.#i32;
+    words[word] = value;
   }
 }
