@@ -18,8 +18,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 
 const words = (dtype: DType): string => (dtype === "f16" ? "array<u32>" : `array<${dtype}>`);
 
-// Rounds to nearest even and overflows to infinity, which pack2x16float leaves to the device.
-const toHalf = wgsl`
+/** WGSL `nearestHalf(value: f32) -> u32`: rounds to nearest even and overflows to infinity, which pack2x16float leaves to the device. */
+export const NEAREST_HALF: string = wgsl`
 fn nearestHalf(value: f32) -> u32 {
   let x = bitcast<u32>(value);
   let sign = (x >> 16u) & 0x8000u;
@@ -50,7 +50,7 @@ fn whole(value: f32) -> ${dest} {
 export const castKernel: (options: CastOptions) => Kernel = kernelFamily(({ source, dest }) => {
   const code =
     dest === "f16"
-      ? toHalf + entry(wgsl`y[i] = nearestHalf(x[i * 2u]) | (nearestHalf(select(0.0, x[min(i * 2u + 1u, params.last)], i * 2u + 1u <= params.last)) << 16u);`)
+      ? NEAREST_HALF + entry(wgsl`y[i] = nearestHalf(x[i * 2u]) | (nearestHalf(select(0.0, x[min(i * 2u + 1u, params.last)], i * 2u + 1u <= params.last)) << 16u);`)
       : source === "f16"
         ? entry(wgsl`let pair = unpack2x16float(x[i]); y[i * 2u] = pair.x; if (i * 2u + 1u <= params.last) { y[i * 2u + 1u] = pair.y; }`)
         : source === "f32" && dest !== "f32"
