@@ -22,6 +22,7 @@ export function explainPlan(plan: Omit<Plan, "explain">): string {
     `  problem: ${plural(heads, "head")}, ${plural(kvHeads, "key head")}, head size ${size}, ${dtype}, mask ${describe(mask)}, ${backward ? "with gradients" : "forward only"}`,
   ];
   for (const hook of [...problem.qk, ...problem.score]) lines.push(`  hook '${hook.id}' at '${hook.site}': ${how[hook.id] ?? ""}`);
+  if (problem.cache === "paged") lines.push(`  cache: pages, ${kernel.paged === true ? "which the kernel reads where they lie" : "gathered into rows at every step, since the kernel takes none"}`);
   for (const other of others) lines.push(`  not '${other.kernel}': it can, ${other.ms === undefined ? "but was not measured" : `in ${milliseconds(other.ms)}`}`);
   for (const { kernel: name, why } of refused) lines.push(`  not '${name}': ${why.join("; ")}`);
   return lines.join("\n");

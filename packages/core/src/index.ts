@@ -4,7 +4,6 @@ export type {
   AttentionLayer,
   AttentionPlugin,
   AttentionShape,
-  KvCache,
   PlannedKernel,
 } from "./contracts/attention.ts";
 export type { ModelDims } from "./contracts/dims.ts";
@@ -20,6 +19,7 @@ export type {
   ScoreIndex,
   Site,
 } from "./contracts/hooks.ts";
+export type { CacheKind, CacheOptions, KvCache } from "./contracts/kv-cache.ts";
 export type { Count } from "./contracts/count.ts";
 export type { KernelInputs, KernelOutputs, KernelPlugin, KeyPages } from "./contracts/kernel.ts";
 export type {

@@ -45,7 +45,9 @@ function consider(kernel: AnyKernel, problem: Problem, caps: Caps): Candidate | 
   const wish = (hook: QkHook | ScoreHook) => kernel.lower(hook, problem);
   lowerQk(problem.qk, wish, how);
   const stuck = lowerScore(problem.score, wish, how);
-  const lowered: LoweredProblem = Object.freeze({ ...problem, how: Object.freeze(how) });
+  // Pages are gathered into rows for those who do not take them.
+  const cache = problem.cache === "paged" && kernel.paged !== true ? "dense" : problem.cache;
+  const lowered: LoweredProblem = Object.freeze({ ...problem, cache, how: Object.freeze(how) });
   const why = [...stuck, ...kernel.unsupported(lowered, caps)];
   if (why.length > 0) return { kernel: kernel.name, why };
   return { kernel, problem: lowered, ms: kernel.cost?.(lowered, caps) };

@@ -32,7 +32,9 @@ const layer = (heads: number, kvHeads: number, headDim: number): AttentionLayer<
   params: {},
   shape: { heads, kvHeads, headDimQK: headDim, headDimV: headDim },
   apply: (x) => x,
-  createCache: () => ({ length: 0, capacity: 0, batch: 0, tensors: {}, truncate: () => undefined, dispose: () => undefined }),
+  createCache: () => {
+    throw new Error("planned, not run");
+  },
 });
 
 export const mha: AttentionPlugin<"mha", "embed" | "qk" | "score", { heads: number; kvHeads?: number }> = defineAttention({

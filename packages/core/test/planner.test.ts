@@ -65,6 +65,13 @@ describe("the choice", () => {
     expect(plan(problem(), [kernel("a"), flash], caps).explain()).toContain("kernel 'a': the only kernel that can");
   });
 
+  it("asks a kernel that takes no pages about rows, and says which it is", () => {
+    const dense = kernel("dense", { unsupported: ({ cache }) => (cache === "paged" ? ["no pages"] : []) });
+    expect(plan(problem({ cache: "paged" }), [dense], caps).explain()).toContain("cache: pages, gathered into rows at every step, since the kernel takes none");
+    expect(plan(problem({ cache: "paged" }), [kernel("pages", { paged: true })], caps).explain()).toContain("cache: pages, which the kernel reads where they lie");
+    expect(plan(problem({ cache: "paged" }), [{ ...dense, paged: true }, kernel("b", { preference: 9 })], caps).refused).toEqual([{ kernel: "dense", why: ["no pages"] }]);
+  });
+
   it("fails with every reason when nobody can", () => {
     const no = kernel("no", { unsupported: () => ["this", "that"] });
     expect(() => plan(problem(), [no], caps)).toThrow("[PLAN_NO_KERNEL] no kernel can compute this:\n  no: this; that\n  fix: give createLab a kernel that accepts everything, such as the reference kernel");

@@ -1,6 +1,8 @@
+import type { Count } from "./count.ts";
 import type { ModelDims } from "./dims.ts";
 import type { BoundHook, QkHook, ScoreHook, Site } from "./hooks.ts";
 import type { KernelPlugin } from "./kernel.ts";
+import type { CacheOptions, KvCache } from "./kv-cache.ts";
 import type { Mask } from "./mask.ts";
 import type { NoConfig, OptionSpecs } from "./options.ts";
 import type { ParamSpecs, Params } from "./params.ts";
@@ -16,22 +18,6 @@ export interface AttentionShape {
   readonly headDimV: number;
 }
 
-/**
- * What one layer keeps between calls. Opaque to everybody but the layer that made it: keys after the qk hooks and
- * values for multi-head attention, the latent for others.
- */
-export interface KvCache<T extends TensorLike> {
-  /** Rows stored so far; the next row's global position. */
-  readonly length: number;
-  readonly capacity: number;
-  readonly batch: number;
-  /** The storage, by name, for inspection. */
-  readonly tensors: Readonly<Record<string, T>>;
-  /** Forgets rows from `length` on. */
-  truncate(length: number): void;
-  dispose(): void;
-}
-
 /** The kernel chosen by the planner and how it takes each hook; a `Plan` satisfies it. */
 export interface PlannedKernel<T extends TensorLike> {
   readonly kernel: KernelPlugin<string, T>;
@@ -44,8 +30,8 @@ export interface AttentionContext<T extends TensorLike> {
   readonly hooks: readonly BoundHook<T, QkHook<T> | ScoreHook>[];
   readonly mask: Mask;
   readonly plan: PlannedKernel<T>;
-  /** Global position of row 0 of x; with a cache, its length before this call. */
-  readonly offset: number;
+  /** Global position of row 0 of x. With a cache, its own `position` counts. */
+  readonly offset: Count;
   /** Positions that the qk hooks see, u32 `[B, T]`, where they differ from `offset + row` (left-padded batches). Masks and score hooks go on counting rows. */
   readonly positions?: T;
   /** First allowed key row of each batch row, i32 `[B]`. */
@@ -67,7 +53,7 @@ export interface AttentionLayer<T extends TensorLike> {
   readonly shape: AttentionShape;
   /** `[B, T, width] → [B, T, width]`. */
   apply(x: T, params: Params<T>, context: AttentionContext<T>): T;
-  createCache(engine: EngineOf<T>, options: { readonly batch: number; readonly capacity: number; readonly dtype?: "f32" | "f16" }): KvCache<T>;
+  createCache(engine: EngineOf<T>, options: CacheOptions): KvCache<T>;
 }
 
 export interface AttentionPlugin<

@@ -61,6 +61,8 @@ export interface KernelPlugin<N extends string = string, T extends TensorLike = 
   extends PluginBase<"kernel", N> {
   /** The order in which kernels are tried where nothing has been measured; lower is earlier. */
   readonly preference: number;
+  /** Takes `pages`. The rows of a paged cache are gathered for kernels that do not. */
+  readonly paged?: boolean;
   /** How this kernel would like a hook; the planner changes the wish where the order law demands it. */
   lower(hook: QkHook | ScoreHook, problem: Problem): Lowering;
   /** Reasons why this kernel cannot, as sentences a user can act on; an empty list means it can. */

@@ -22,6 +22,7 @@ export interface Problem {
   readonly kvHeads: number;
   readonly headDimQK: number;
   readonly headDimV: number;
+  /** Storage of keys and values; queries may be f32 beside an f16 cache. */
   readonly dtype: "f32" | "f16";
   readonly mask: Mask;
   /** In the order in which they act. */
@@ -29,7 +30,7 @@ export interface Problem {
   readonly score: readonly ScoreHook[];
   /** Gradients are wanted. */
   readonly backward: boolean;
-  /** How the keys of earlier calls are kept: not at all, as rows, or as pages of a pool. */
+  /** How the keys of earlier calls are kept: not at all, as rows, or as pages of a pool. A kernel that takes no pages is asked about rows. */
   readonly cache: "none" | "dense" | "paged";
   /** Attention dropout is on. */
   readonly dropout: boolean;
