@@ -212,6 +212,22 @@ describe("the memory of a recording", () => {
     expect(gpu.stats.liveBytes).toBe(live);
   });
 
+  it("does not include what is done unrecorded, which a replay finds done", async () => {
+    const live = gpu.stats.liveBytes;
+    const y = given(0, 0);
+    let table: BufferSlice | undefined;
+    const recording = gpu.record(() => {
+      table = gpu.unrecorded(() => given(3, 4));
+      run(table, y, 2);
+    });
+    recording.replay();
+    expect(await numbers(y)).toEqual([6, 8]);
+    expect(recording.bytes).toBe(0);
+    recording.dispose();
+    for (const { buffer } of [table!, y]) gpu.give(buffer);
+    expect(gpu.stats.liveBytes).toBe(live);
+  });
+
   it("outlives trimming", async () => {
     const [x, y] = [given(1, 2), given(0, 0)];
     const recording = gpu.record(() => {

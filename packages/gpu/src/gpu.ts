@@ -165,7 +165,8 @@ export class Gpu {
   record(work: () => unknown): Recording {
     this.#recorder?.refuse("record() was called within record()", "record the outer work alone; it notes the inner work as well");
     if (this.profiling) throw replayError("record() was called while a profile runs, which gives every dispatch a pass of its own", "stop the profile first, or profile the work without recording it");
-    const recorder = (this.#recorder = new Recorder(this.pool.startHold()));
+    const recorder = (this.#recorder = new Recorder());
+    this.pool.takeFor(recorder.hold);
     try {
       const result = work();
       if (result instanceof Promise) {
@@ -186,7 +187,23 @@ export class Gpu {
       throw error;
     } finally {
       this.#recorder = undefined;
-      this.pool.endHold();
+      this.pool.takeFor(undefined);
+    }
+  }
+
+  /**
+   * Runs `work` as if nobody were recording: for what is done once and for all, such as the upload of a constant table. What it
+   * takes is not the recording's, and replays find done what it did.
+   */
+  unrecorded<T>(work: () => T): T {
+    const recorder = this.#recorder;
+    this.#recorder = undefined;
+    this.pool.takeFor(undefined);
+    try {
+      return work();
+    } finally {
+      this.#recorder = recorder;
+      this.pool.takeFor(recorder?.hold);
     }
   }
 
@@ -224,7 +241,7 @@ export class Gpu {
   /** Uploads `data` to the start of `to`, after everything recorded so far. Bytes are padded to a multiple of 4. */
   write(to: BufferSlice, data: Bytes): void {
     if (data.byteLength === 0) return;
-    this.#recorder?.refuse(`${data.byteLength} bytes of the host's were written while recording; a replay would not write them again`, "upload them before record(); run the work once without recording it, so that its tables are on the device");
+    this.#recorder?.refuse(`${data.byteLength} bytes of the host's were written while recording; a replay would not write them again`, "upload them before record(), into memory that the work reads");
     this.flush();
     let { buffer, byteOffset, byteLength } = data;
     if (byteLength % 4 !== 0) {

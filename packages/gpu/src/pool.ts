@@ -88,13 +88,9 @@ export class BufferPool {
     insertById(free, buffer);
   }
 
-  /** From here on, what is taken belongs to a recording. */
-  startHold(): BufferHold {
-    return (this.#recording = new BufferHold());
-  }
-
-  endHold(): void {
-    this.#recording = undefined;
+  /** From here on, what is taken belongs to the recording that `hold` stands for; to nobody in particular when undefined. */
+  takeFor(hold: BufferHold | undefined): void {
+    this.#recording = hold;
   }
 
   /** Keeps what a recorded dispatch touches. */

@@ -1,5 +1,5 @@
 import { GpuError } from "./errors.ts";
-import type { BufferHold } from "./hold.ts";
+import { BufferHold } from "./hold.ts";
 import { UNIFORM_SLOT_BYTES, type ParamType } from "./kernel.ts";
 import type { LiveNumber, Scalar } from "./live.ts";
 import type { BufferSlice } from "./pool.ts";
@@ -17,13 +17,9 @@ interface Noted {
 
 /** Takes notes while work runs as usual, and makes a `Recording` of them. */
 export class Recorder {
-  readonly hold: BufferHold;
+  readonly hold: BufferHold = new BufferHold();
   readonly #parts: (Noted[] | RecordedCopy)[] = [];
   #refused: GpuError | undefined;
-
-  constructor(hold: BufferHold) {
-    this.hold = hold;
-  }
 
   dispatch(noted: Noted): void {
     const last = this.#parts.at(-1);

@@ -1,4 +1,4 @@
-import type { BindingSpec, BufferSlice, ParamType } from "@polyhead/gpu";
+import type { BindingSpec, BufferSlice, ParamType, Scalar } from "@polyhead/gpu";
 import type { Capture } from "@polyhead/expr";
 import type { Engine } from "./engine.ts";
 import { showShape, TensorError } from "./errors.ts";
@@ -19,15 +19,17 @@ const forgotten = new FinalizationRegistry<Tensor>((tensor) => tensor.dispose())
  * belongs to this cache, so do not dispose of it.
  */
 export function captureTensor(engine: Engine, capture: Capture): Tensor {
+  engine.noteTable(capture);
   let known = uploads.get(engine);
   if (known === undefined) uploads.set(engine, (known = new WeakMap()));
   let upload = known.get(capture);
   if (upload === undefined) {
-    const tensor = engine.keep(engine.tensor(capture.data, capture.shape, { dtype: capture.type }));
+    const tensor = engine.gpu.unrecorded(() => engine.keep(engine.tensor(capture.data, capture.shape, { dtype: capture.type })));
     known.set(capture, (upload = { tensor, version: capture.version }));
     forgotten.register(capture, tensor);
   } else if (upload.version !== capture.version) {
-    engine.upload(upload.tensor, capture.data);
+    const { tensor } = upload;
+    engine.gpu.unrecorded(() => { engine.upload(tensor, capture.data); });
     upload.version = capture.version;
   }
   return upload.tensor;
@@ -93,12 +95,12 @@ export interface CaptureArgumentOptions {
   /** Tensors to read instead of a capture's own numbers, by the capture's name: learned tables. */
   readonly bound?: Readonly<Record<string, Tensor>>;
   /** Values of 0-d captures taken earlier, so that a backward pass sees what the forward pass saw. */
-  readonly scalars?: ReadonlyMap<Capture, number>;
+  readonly scalars?: ReadonlyMap<Capture, Scalar>;
 }
 
 export interface CaptureArguments {
   readonly bindings: Readonly<Record<string, BufferSlice>>;
-  readonly params: Readonly<Record<string, number>>;
+  readonly params: Readonly<Record<string, Scalar>>;
 }
 
 /**
@@ -108,10 +110,10 @@ export interface CaptureArguments {
  */
 export function captureArguments(engine: Engine, captures: readonly Capture[], { prefix = "capture", bound = {}, scalars }: CaptureArgumentOptions = {}): CaptureArguments {
   const bindings: Record<string, BufferSlice> = {};
-  const params: Record<string, number> = {};
+  const params: Record<string, Scalar> = {};
   captures.forEach((capture, slot) => {
     const name = `${prefix}${slot}`;
-    if (capture.shape.length === 0) params[name] = scalars?.get(capture) ?? capture.data[0]!;
+    if (capture.shape.length === 0) params[name] = scalars?.get(capture) ?? scalarValue(engine, capture);
     else bindings[name] = (Object.hasOwn(bound, capture.name) ? fitting(capture, bound[capture.name]!) : captureTensor(engine, capture)).slice();
   });
   return { bindings, params };
@@ -123,7 +125,11 @@ function fitting(capture: Capture, tensor: Tensor): Tensor {
   return tensor;
 }
 
-/** The values of the 0-d captures, now. */
-export function scalarValues(captures: readonly Capture[]): ReadonlyMap<Capture, number> {
-  return new Map(captures.filter(({ shape }) => shape.length === 0).map((capture) => [capture, capture.data[0]!]));
+/** The values of the 0-d captures, now; in a recorded step, those that every replay finds. */
+export function scalarValues(engine: Engine, captures: readonly Capture[]): ReadonlyMap<Capture, Scalar> {
+  return new Map(captures.filter(({ shape }) => shape.length === 0).map((capture) => [capture, scalarValue(engine, capture)]));
+}
+
+function scalarValue(engine: Engine, capture: Capture): Scalar {
+  return engine.recording ? { get value() { return capture.data[0]!; } } : capture.data[0]!;
 }

@@ -1,8 +1,11 @@
-import type { Gpu } from "@polyhead/gpu";
+import type { Capture } from "@polyhead/expr";
+import { derived, type Gpu, type Scalar } from "@polyhead/gpu";
+import { captureTensor } from "./captures.ts";
 import { showShape, TensorError } from "./errors.ts";
 import { packHalf } from "./half.ts";
 import { fill } from "./kernels/fill.ts";
 import { copyStrided } from "./kernels/strided-copy.ts";
+import { RecordedStep, StepNotes } from "./recording.ts";
 import { bytesOf, checkShape, contiguousStrides, sameShape, sizeOf, type DType, type Shape } from "./shape.ts";
 import { Storage } from "./storage.ts";
 import { reachable, releaseNode, type TapeNode } from "./tape.ts";
@@ -37,6 +40,7 @@ export class Engine {
   #gradEnabled = true;
   #nodes = 0;
   #randomCalls = 0;
+  #notes: StepNotes | undefined;
 
   constructor(gpu: Gpu, options: EngineOptions) {
     this.gpu = gpu;
@@ -85,6 +89,26 @@ export class Engine {
     if (!sameShape(target.shape, source.shape)) throw new TensorError("TENSOR_SHAPE", `assign of shape ${showShape(source.shape)} to ${showShape(target.shape)}`, "expand() or reshape() the source to the target's shape");
     if (target.dtype !== source.dtype || target.dtype === "f16") throw new TensorError("TENSOR_DTYPE", `assign of ${source.dtype} to ${target.dtype}`, "cast to one 32-bit dtype first");
     if (source.size > 0) copyStrided(source, target);
+  }
+
+  /**
+   * Writes `source` into row `row` of `target`, along its first axis; a live row is read anew by every replay. The tape does not see it.
+   *
+   * @throws TensorError `TENSOR_SHAPE`, `TENSOR_DTYPE`; `TENSOR_VALUE` for a row that is not there, in a replay too.
+   */
+  assignRow(target: Tensor, row: Scalar, source: Tensor): void {
+    const [rows = 0, ...rest] = target.shape;
+    if (target.rank === 0 || !sameShape(rest, source.shape)) throw new TensorError("TENSOR_SHAPE", `assignRow of shape ${showShape(source.shape)} to ${showShape(target.shape)}`, "give a source of the target's shape without its first axis");
+    if (target.dtype !== source.dtype || target.dtype === "f16") throw new TensorError("TENSOR_DTYPE", `assignRow of ${source.dtype} to ${target.dtype}`, "cast to one 32-bit dtype first");
+    if (source.size === 0) return;
+    const count = derived(row, (at) => {
+      if (Number.isInteger(at) && at >= 0 && at < rows) return at;
+      throw new TensorError("TENSOR_VALUE", `assignRow to row ${at} of ${rows}`, `give a whole number from 0 to ${rows - 1}`);
+    });
+    const stride = target.strides[0]!;
+    const first = target.view({ shape: rest, strides: target.strides.slice(1), offset: target.offset });
+    copyStrided(source, first, { count, stride });
+    first.dispose();
   }
 
   /**
@@ -164,9 +188,62 @@ export class Engine {
     return this.#nodes++;
   }
 
-  /** A counter that no other random call of this engine has: the second key of its Philox stream. */
-  nextRandomStream(): number {
-    return this.#randomCalls++;
+  /**
+   * Runs `step` and takes notes, so that `replay()` of what it returns runs it again without the JavaScript of its operators.
+   * Shapes, and numbers that are not live, stay what they were; `step` must be synchronous, and read or upload nothing.
+   *
+   * What `step` returns lives until the recording is disposed of, and is overwritten by every replay. So is the gradient of a
+   * leaf that had none before: it is the last replay's, not a sum, unless `step` itself uses and clears it, as an
+   * optimiser does. A gradient that was there before is added to by every replay, as by every eager step.
+   *
+   * @throws GpuError `GPU_REPLAY` when the step cannot be replayed; what it did until then is done.
+   */
+  record<T>(step: () => T): RecordedStep<T> {
+    const notes = new StepNotes(this.#randomCalls);
+    const before = this.#notes;
+    const outputs = new Set<Tensor>();
+    let result: T | undefined;
+    try {
+      const recording = this.gpu.record(() => {
+        this.#notes = notes;
+        result = this.scope(step);
+        collect(result, outputs);
+        for (const tensor of outputs) this.keep(tensor);
+      });
+      return new RecordedStep<T>({
+        engine: this,
+        recording,
+        notes,
+        outputs: result as T,
+        randomCalls: notes.callsUntil(this.#randomCalls),
+        upload: (capture) => { captureTensor(this, capture); },
+        release: () => { for (const tensor of outputs) tensor.dispose(); },
+      });
+    } catch (error) {
+      for (const tensor of outputs) tensor.dispose();
+      throw error;
+    } finally {
+      this.#notes = before;
+    }
+  }
+
+  /** Whether the caller stands inside `record`. */
+  get recording(): boolean {
+    return this.#notes !== undefined;
+  }
+
+  /** Called by whoever reads a capture's table. */
+  noteTable(capture: Capture): void {
+    this.#notes?.readsTable(capture);
+  }
+
+  /**
+   * A counter that no other random call of this engine has: the second key of its Philox stream. In a recorded step it is
+   * live, and goes on with every replay.
+   */
+  nextRandomStream(): Scalar {
+    const position = this.#randomCalls++;
+    return this.#notes?.stream(position) ?? position;
   }
 
   /** Position in the random streams, for checkpoints: set it to resume exactly. */

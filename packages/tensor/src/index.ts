@@ -2,6 +2,7 @@ export { captureArguments, captureCode, captureTensor, type CaptureArgumentOptio
 export { checkpoint } from "./checkpoint.ts";
 export { customOp, type CustomOp } from "./custom-op.ts";
 export { createEngine, Engine, type EngineOptions, type TensorOptions } from "./engine.ts";
+export { RecordedStep } from "./recording.ts";
 export { TensorError } from "./errors.ts";
 export { fromHalf, toHalf } from "./half.ts";
 export { gelu, geluTanh, relu, silu, softcap, swiglu } from "./ops/activations.ts";
@@ -22,6 +23,7 @@ export { logSoftmax, softmax } from "./ops/softmax.ts";
 export { linear, type LinearOptions } from "./ops/linear.ts";
 export { matmul, type MatmulOptions } from "./ops/matmul.ts";
 export { explainMatmul, tuneMatmul, type MatmulChoice, type MatmulProblem, type TuneMatmulOptions } from "./ops/tune-matmul.ts";
+export { windowOf } from "./kernels/matmul/plan.ts";
 export { templateName, type MatmulTemplate } from "./kernels/matmul/spec.ts";
 export { adamwStep, gradNorm, type AdamWState, type AdamWStepOptions } from "./ops/adamw.ts";
 export { linearCrossEntropy, type LinearCrossEntropyOptions } from "./ops/linear-cross-entropy.ts";

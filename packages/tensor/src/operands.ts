@@ -1,5 +1,11 @@
+import type { Scalar } from "@polyhead/gpu";
 import { showShape, TensorError } from "./errors.ts";
 import type { Tensor } from "./tensor.ts";
+
+/** Whether an operand is a number, live or not, rather than a tensor. */
+export function isScalar(x: Tensor | Scalar): x is Scalar {
+  return typeof x === "number" || !("engine" in x);
+}
 
 /** @throws TensorError `TENSOR_DTYPE` unless `x` holds f32. */
 export function requireF32(x: Tensor, operator: string): void {

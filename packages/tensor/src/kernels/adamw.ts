@@ -3,7 +3,7 @@
 //   squares   [partials]   one sum of squares for every 64 · ROUNDS · 4 elements, of all parameters one after the other
 //   norm      [2]          the global norm before clipping, and the factor that clips it
 //   value, first, second  [n]  updated in place, an invocation four elements
-import { defineKernel, flatGrid, flatIndex, kernelFamily, wgsl, type Kernel } from "@polyhead/gpu";
+import { defineKernel, flatGrid, flatIndex, kernelFamily, numberOf, wgsl, type Kernel, type Scalar } from "@polyhead/gpu";
 import type { Tensor } from "../tensor.ts";
 
 const ROUNDS = 16;
@@ -116,29 +116,43 @@ export function normAndFactor(gradients: readonly Tensor[], clip: number): Tenso
   return norm;
 }
 
-export interface AdamWScalars {
-  readonly rate: number;
+export interface AdamWSetting {
+  readonly rate: Scalar;
   readonly beta1: number;
   readonly beta2: number;
   readonly epsilon: number;
-  readonly weightDecay: number;
   /** Counted from 1. */
-  readonly step: number;
+  readonly step: Scalar;
 }
 
-/** One parameter's update, in PyTorch's order: decay, moments, step. */
-export function updateParameter(value: Tensor, gradient: Tensor, first: Tensor, second: Tensor, norm: Tensor, { rate, beta1, beta2, epsilon, weightDecay, step }: AdamWScalars): void {
-  const groups4 = Math.ceil(value.size / 4);
-  const scalars = {
-    groups4,
-    keep: 1 - rate * weightDecay,
-    stepSize: rate / (1 - beta1 ** step),
+type UpdateScalars = Readonly<Record<"keep" | "stepSize" | "beta1" | "beta2" | "rest1" | "rest2" | "rootCorrection" | "epsilon", Scalar>>;
+
+/** The scalars of an update, by weight decay: equal ones are one object, so that a replay works them out once. */
+export function adamwScalars({ rate, beta1, beta2, epsilon, step }: AdamWSetting): (weightDecay: number) => UpdateScalars {
+  const isLive = typeof rate !== "number" || typeof step !== "number";
+  const now = (of: (rate: number, step: number) => number): Scalar => {
+    const read = (): number => of(numberOf(rate), numberOf(step));
+    return isLive ? { get value() { return read(); } } : read();
+  };
+  const shared = {
+    stepSize: now((r, t) => r / (1 - beta1 ** t)),
     beta1,
     beta2,
     rest1: 1 - beta1,
     rest2: 1 - beta2,
-    rootCorrection: Math.sqrt(1 - beta2 ** step),
+    rootCorrection: now((_, t) => Math.sqrt(1 - beta2 ** t)),
     epsilon,
   };
-  value.engine.gpu.dispatch(update, { gradient: gradient.slice(), norm: norm.slice(), value: value.slice(), first: first.slice(), second: second.slice() }, scalars, flatGrid(groups4, 64));
+  const byDecay = new Map<number, UpdateScalars>();
+  return (weightDecay) => {
+    let scalars = byDecay.get(weightDecay);
+    if (scalars === undefined) byDecay.set(weightDecay, (scalars = { ...shared, keep: now((r) => 1 - r * weightDecay) }));
+    return scalars;
+  };
+}
+
+/** One parameter's update, in PyTorch's order: decay, moments, step. */
+export function updateParameter(value: Tensor, gradient: Tensor, first: Tensor, second: Tensor, norm: Tensor, scalars: UpdateScalars): void {
+  const groups4 = Math.ceil(value.size / 4);
+  value.engine.gpu.dispatch(update, { gradient: gradient.slice(), norm: norm.slice(), value: value.slice(), first: first.slice(), second: second.slice() }, { groups4, ...scalars }, flatGrid(groups4, 64));
 }

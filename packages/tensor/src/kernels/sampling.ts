@@ -2,10 +2,12 @@
 //   x        [N, V]   rows
 //   values   [N, K]   the K largest, largest first; equal ones by lower index; NaN is never chosen
 //   indices  [N, K]   NONE, with the value −∞, where a row has fewer entries that are numbers
-//   draws    [N]      uniform numbers in [0, 1)
+//   draw     a number in [0, 1) for every row: Philox(row, stream; seed, purpose)
 //   chosen   [N]      NONE for a row whose weights have no positive, finite sum
-import { defineKernel, flatGrid, flatIndex, kernelFamily, wgsl } from "@polyhead/gpu";
+import { defineKernel, flatGrid, flatIndex, kernelFamily, wgsl, type Scalar } from "@polyhead/gpu";
+import { USE } from "../philox.ts";
 import type { Tensor } from "../tensor.ts";
+import { PHILOX } from "./philox.ts";
 
 /** No place. As an id it is past every vocabulary, so that `checkIds` and `embedding` notice it. */
 const NONE = "0xffffffffu";
@@ -72,9 +74,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 const inverseCdf = kernelFamily((lanes: 64 | 256) =>
   defineKernel({
     name: `multinomial ${lanes}`,
-    bindings: { weights: "read array<f32>", draws: "read array<f32>", chosen: "write array<u32>" },
-    params: { length: "u32" },
+    bindings: { weights: "read array<f32>", chosen: "write array<u32>" },
+    params: { length: "u32", stream: "u32", seed: "u32", purpose: "u32" },
     code: wgsl`
+${PHILOX}
 var<workgroup> sums: array<f32, ${lanes}>;
 @compute @workgroup_size(${lanes})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -90,7 +93,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   for (var l = 0u; l < ${lanes}u; l++) { total += sums[l]; }
   // Also false where it is NaN.
   let usable = total > 0.0 && total <= 3.4028234e38;
-  let threshold = draws[group.x] * total;
+  let draw = toUnit(philox(vec4u(group.x, 0u, params.stream, 0u), vec2u(params.seed, params.purpose)));
+  let threshold = draw.x * total;
   // Rounding may leave the running sums below the threshold at the end: then the last span, and entry, with any weight is it.
   var owner = ${lanes}u;
   var before = 0.0;
@@ -144,9 +148,9 @@ export function topKOf(x: Tensor, rows: number, length: number, count: number): 
   return { values, indices };
 }
 
-export function drawOf(weights: Tensor, draws: Tensor, rows: number, length: number): Tensor {
+export function drawOf(weights: Tensor, rows: number, length: number, { seed, stream }: { readonly seed: number; readonly stream: Scalar }): Tensor {
   const chosen = weights.engine.empty([rows], "u32");
-  weights.engine.gpu.dispatch(inverseCdf(lanesFor(length)), { weights: weights.slice(), draws: draws.slice(), chosen: chosen.slice() }, { length }, [rows]);
+  weights.engine.gpu.dispatch(inverseCdf(lanesFor(length)), { weights: weights.slice(), chosen: chosen.slice() }, { length, stream, seed, purpose: USE.draw }, [rows]);
   return chosen;
 }
 

@@ -2,7 +2,7 @@
 //   source, dest   whole storages, any strides (0 = broadcast on the source side)
 //   one invocation a word, or a group of four where both sides are contiguous along the last axis; in row-major order of the
 //   shape, whose axes have been merged as far as both layouts allow
-import { defineKernel, flatGrid, flatIndex, kernelFamily, wgsl, type Kernel } from "@polyhead/gpu";
+import { defineKernel, derived, flatGrid, flatIndex, kernelFamily, wgsl, type Kernel, type Scalar } from "@polyhead/gpu";
 import { shapeError, showShape } from "../errors.ts";
 import type { Tensor } from "../tensor.ts";
 
@@ -54,16 +54,21 @@ function mergedAxes(source: Tensor, target: Tensor): Axis[] {
 
 const isMultiple = (n: number): boolean => n % 4 === 0;
 
-/** Writes `source` into the elements that `target` views. Shapes are equal; memory must not be shared. */
-export function copyStrided(source: Tensor, target: Tensor): void {
+/**
+ * Writes `source` into the elements that `target` views. Shapes are equal; memory must not be shared.
+ *
+ * @param shift  moves the target: `count` times `stride` elements further on
+ */
+export function copyStrided(source: Tensor, target: Tensor, shift: { readonly count: Scalar; readonly stride: number } = { count: 0, stride: 0 }): void {
   const axes = mergedAxes(source, target);
   if (axes.length > MOST_AXES) shapeError(`a tensor of shape ${showShape(source.shape)} has more than ${MOST_AXES} axes`, "merge axes by reshape first");
   const last = axes.at(-1)!;
   const outer = axes.slice(0, -1);
-  const wide = last.source === 1 && last.dest === 1 && isMultiple(last.length) && isMultiple(source.offset) && isMultiple(target.offset) && outer.every((a) => isMultiple(a.source) && isMultiple(a.dest));
+  const wide = last.source === 1 && last.dest === 1 && isMultiple(last.length) && isMultiple(source.offset) && isMultiple(target.offset) && isMultiple(shift.stride) && outer.every((a) => isMultiple(a.source) && isMultiple(a.dest));
   const step = wide ? 4 : 1;
   const count = source.size / step;
-  const params: Record<string, number> = { count, sourceStart: source.offset / step, destStart: target.offset / step };
+  const destStart = derived(shift.count, (n) => (target.offset + n * shift.stride) / step);
+  const params: Record<string, Scalar> = { count, sourceStart: source.offset / step, destStart };
   [...outer.map((a) => ({ ...a, source: a.source / step, dest: a.dest / step })), { ...last, length: last.length / step }].forEach((a, i) => {
     params[`n${i}`] = a.length;
     params[`s${i}`] = a.source;

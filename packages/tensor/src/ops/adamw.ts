@@ -1,5 +1,6 @@
+import type { Scalar } from "@polyhead/gpu";
 import { shapeError, showShape, TensorError } from "../errors.ts";
-import { normAndFactor, updateParameter } from "../kernels/adamw.ts";
+import { adamwScalars, normAndFactor, updateParameter } from "../kernels/adamw.ts";
 import { sameShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { contiguous } from "../views.ts";
@@ -11,12 +12,13 @@ export interface AdamWState {
 }
 
 export interface AdamWStepOptions {
-  readonly rate: number;
+  /** May be live, as `step` may: then every replay of a recorded step has the rate and corrections of its own time. */
+  readonly rate: Scalar;
   readonly beta1: number;
   readonly beta2: number;
   readonly epsilon: number;
   /** Of this update, from 1: it corrects the bias of the means. */
-  readonly step: number;
+  readonly step: Scalar;
   /** Decoupled decay, one for every parameter. */
   readonly weightDecay: readonly number[];
   /** Largest global gradient norm; left out, nothing is clipped. */
@@ -45,7 +47,8 @@ export function adamwStep(params: readonly Tensor[], state: AdamWState, options:
     engine.scope(() => {
       const gradients = learning.map(({ gradient }) => contiguous(gradient));
       const norm = normAndFactor(gradients, options.clip ?? 0);
-      learning.forEach(({ value, first, second, weightDecay }, i) => { updateParameter(value, gradients[i]!, first, second, norm, { ...options, weightDecay }); });
+      const scalars = adamwScalars(options);
+      learning.forEach(({ value, first, second, weightDecay }, i) => { updateParameter(value, gradients[i]!, first, second, norm, scalars(weightDecay)); });
       return { norm: norm.narrow(0, 0, 1) };
     }),
   );

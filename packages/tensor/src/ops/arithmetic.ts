@@ -1,9 +1,10 @@
 import { formula } from "@polyhead/expr";
+import type { Scalar } from "@polyhead/gpu";
 import type { Tensor } from "../tensor.ts";
 import { map } from "./map.ts";
 
-/** A tensor, or a number that stands for every element. */
-export type Operand = Tensor | number;
+/** A tensor, or a number, live or not, that stands for every element. */
+export type Operand = Tensor | Scalar;
 
 const pair = formula({ a: "f32", b: "f32" });
 const single = formula({ x: "f32" });
@@ -38,9 +39,9 @@ export const maximum = (a: Operand, b: Operand): Tensor => map(programs.maximum,
 /** The smaller; at a tie the gradient goes to `a`. */
 export const minimum = (a: Operand, b: Operand): Tensor => map(programs.minimum, { a, b });
 /** `x · factor`. */
-export const scale = (x: Tensor, factor: number): Tensor => map(programs.mul, { a: x, b: factor });
+export const scale = (x: Tensor, factor: Scalar): Tensor => map(programs.mul, { a: x, b: factor });
 /** `x + term`. */
-export const addScalar = (x: Tensor, term: number): Tensor => map(programs.add, { a: x, b: term });
+export const addScalar = (x: Tensor, term: Scalar): Tensor => map(programs.add, { a: x, b: term });
 /** `−x`. */
 export const neg = (x: Tensor): Tensor => map(programs.neg, { x });
 /** `eˣ`; saturates at the largest f32 instead of becoming infinite. */

@@ -1,17 +1,18 @@
 import { derivative, formula, program as seal, variablesOf, type Capture, type Expr, type NumberExpr, type Program, type ScalarType } from "@polyhead/expr";
-import { flatGrid, type BufferSlice } from "@polyhead/gpu";
+import { flatGrid, numberOf, type BufferSlice, type Scalar } from "@polyhead/gpu";
 import { captureArguments, scalarValues } from "../captures.ts";
 import { layOut } from "../elementwise-layout.ts";
 import type { Engine } from "../engine.ts";
 import { TensorError } from "../errors.ts";
 import { elementwiseKernel, inputBinding, outputBinding } from "../kernels/elementwise.ts";
+import { isScalar } from "../operands.ts";
 import { broadcastShapes, type DType } from "../shape.ts";
 import { link } from "../tape.ts";
 import type { Tensor } from "../tensor.ts";
 import { sumTo } from "./sum.ts";
 
-/** Values of a program's variables. A number is a scalar of the dispatch: another one does not recompile. */
-export type MapInputs = Readonly<Record<string, Tensor | number>>;
+/** Values of a program's variables. A number, live or not, is a scalar of the dispatch: another one does not recompile. */
+export type MapInputs = Readonly<Record<string, Tensor | Scalar>>;
 
 /**
  * Applies `program` to every element, in one kernel: `map(formula({ x: "f32", c: "f32" })`x * tanh(c)`, { x, c: 0.5 })`.
@@ -30,7 +31,7 @@ export function map(program: Program, inputs: MapInputs): Tensor {
 export function mapAll(program: Program, inputs: MapInputs): Tensor[] {
   const { numeric, gradients } = planOf(program);
   const { engine, tensors, names } = check(numeric, inputs);
-  const scalars = numeric.captures.length > 0 ? scalarValues(numeric.captures) : undefined;
+  const scalars = numeric.captures.length > 0 ? scalarValues(engine, numeric.captures) : undefined;
   const outputs = run(engine, numeric, names, tensors, inputs, scalars);
   if (!engine.gradEnabled || !tensors.some((x) => x.requiresGrad)) return outputs;
   refuseLearned(numeric);
@@ -40,12 +41,12 @@ export function mapAll(program: Program, inputs: MapInputs): Tensor[] {
     if (wanted.length === 0) return;
     const gradient = gradientOf(gradients, numeric, { output: k, wanted, tensors: names, buffers: engine.gpu.caps.storageBuffers });
     const shapes = wanted.map((name) => (inputs[name] as Tensor).shape);
-    const numbers = Object.fromEntries(Object.entries(inputs).filter(([, value]) => typeof value === "number"));
+    const numbers = Object.fromEntries(Object.entries(inputs).filter(([, value]) => isScalar(value)));
     link(output, {
       inputs: wanted.map((name) => inputs[name] as Tensor),
       saves: gradient.saves.map((name) => inputs[name] as Tensor),
       backward: (g, saved) => {
-        const values: Record<string, Tensor | number> = { ...numbers, [gradient.seed]: g };
+        const values: Record<string, Tensor | Scalar> = { ...numbers, [gradient.seed]: g };
         gradient.saves.forEach((name, i) => (values[name] = saved[i]!));
         const found = new Map<string, Tensor>(gradient.passed.map((name) => [name, g]));
         for (const { program: part, gives, reads } of gradient.parts) {
@@ -62,7 +63,7 @@ export function mapAll(program: Program, inputs: MapInputs): Tensor[] {
   return outputs;
 }
 
-function run(engine: Engine, program: Program, names: readonly string[], tensors: readonly Tensor[], values: MapInputs, scalars: ReadonlyMap<Capture, number> | undefined, given?: readonly number[]): Tensor[] {
+function run(engine: Engine, program: Program, names: readonly string[], tensors: readonly Tensor[], values: MapInputs, scalars: ReadonlyMap<Capture, Scalar> | undefined, given?: readonly number[]): Tensor[] {
   const shape = given ?? broadcast(tensors);
   const outputs = program.outputs.map(({ type }) => engine.empty(shape, type as DType));
   const { size } = outputs[0]!;
@@ -74,12 +75,12 @@ function run(engine: Engine, program: Program, names: readonly string[], tensors
   const bindings: Record<string, BufferSlice> = {};
   for (let i = 0; i < layout.slices.length; i++) bindings[inputBinding(i)] = layout.slices[i]!;
   for (let i = 0; i < outputs.length; i++) bindings[outputBinding(i)] = outputs[i]!.slice();
-  const params: Record<string, number> = { count };
+  const params: Record<string, Scalar> = { count };
   Object.assign(params, layout.params);
   if (names.length < Object.keys(program.vars).length) {
     for (const name of Object.keys(program.vars)) {
       const value = values[name];
-      if (typeof value === "number") params[`v_${name}`] = value;
+      if (value !== undefined && isScalar(value)) params[`v_${name}`] = value;
     }
   }
   if (program.captures.length > 0) {
@@ -131,8 +132,8 @@ function check({ vars }: Program, inputs: MapInputs): Checked {
     const value = inputs[name];
     if (value === undefined) throw new TensorError("TENSOR_VALUE", `map() was given no value for the variable '${name}'`, "pass a tensor or a number for every variable");
     if (type === "bool") throw new TensorError("TENSOR_DTYPE", `variable '${name}' is bool, and tensors hold no booleans`, `declare it i32 and write ${name} != 0`);
-    if (typeof value === "number") {
-      if (type === "i32" && !Number.isInteger(value)) throw new TensorError("TENSOR_VALUE", `variable '${name}' is i32 and was given ${value}`, "pass a whole number");
+    if (isScalar(value)) {
+      if (type === "i32" && !Number.isInteger(numberOf(value))) throw new TensorError("TENSOR_VALUE", `variable '${name}' is i32 and was given ${numberOf(value)}`, "pass a whole number");
       continue;
     }
     checkDType(name, type, value.dtype);

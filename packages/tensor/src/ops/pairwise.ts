@@ -38,7 +38,7 @@ export function pairwise(x: Tensor, program: Program, options: PairwiseOptions):
   return engine.scope(() => {
     const rows = "offset" in positions && !("dtype" in positions) ? undefined : positionRows(positions as Tensor, x);
     const offset = rows === undefined ? (positions).offset : 0;
-    const scalars = scalarValues(program.captures);
+    const scalars = scalarValues(engine, program.captures);
     const bound = Object.entries(captures);
     const run = (which: Program, sources: PairwiseSpec["sources"], tensors: readonly Tensor[], at: Tensor | undefined, tables: Readonly<Record<string, Tensor>>): Tensor =>
       dispatch({ program: which, sources, layout, hasPositions: at !== undefined }, tensors, { rotaryDim, offset, positions: at, tables, scalars });
@@ -66,7 +66,7 @@ interface Setting {
   readonly offset: Scalar;
   readonly positions: Tensor | undefined;
   readonly tables: Readonly<Record<string, Tensor>>;
-  readonly scalars: ReadonlyMap<Capture, number>;
+  readonly scalars: ReadonlyMap<Capture, Scalar>;
 }
 
 function dispatch(spec: PairwiseSpec, sources: readonly Tensor[], { rotaryDim, offset, positions, tables, scalars }: Setting): Tensor {

@@ -1,4 +1,4 @@
-import { flatGrid } from "@polyhead/gpu";
+import { flatGrid, type Scalar } from "@polyhead/gpu";
 import type { Engine } from "../engine.ts";
 import { TensorError } from "../errors.ts";
 import { dropoutKernel, randnKernel, uniformKernel } from "../kernels/philox.ts";
@@ -13,7 +13,7 @@ export interface RandomOptions {
   /** Default: the engine's seed. */
   readonly seed?: number;
   /** Default: one that no other random call of this engine has. */
-  readonly stream?: number;
+  readonly stream?: Scalar;
 }
 
 export interface UniformOptions extends RandomOptions {

@@ -1,7 +1,7 @@
+import type { Scalar } from "@polyhead/gpu";
 import { shapeError, showShape } from "../errors.ts";
 import { drawOf, pickOf, topKOf } from "../kernels/sampling.ts";
 import { requireF32, requireIndices } from "../operands.ts";
-import { counterOf, philox, toUnit, USE } from "../philox.ts";
 import type { Tensor } from "../tensor.ts";
 import { contiguous } from "../views.ts";
 
@@ -36,7 +36,7 @@ export function argmax(x: Tensor): Tensor {
 export interface MultinomialOptions {
   readonly seed: number;
   /** Another stream of the seed gives independent draws. */
-  readonly stream: number;
+  readonly stream: Scalar;
 }
 
 /**
@@ -50,8 +50,7 @@ export function multinomial(weights: Tensor, { seed, stream }: MultinomialOption
   requireF32(weights, "multinomial");
   const [rows, length] = rowsOf(weights, "multinomial");
   const { engine } = weights;
-  const draws = Float32Array.from({ length: rows }, (_, row) => toUnit(philox(counterOf(row, stream), [seed, USE.draw])[0]));
-  return engine.noGrad(() => engine.scope(() => drawOf(contiguous(weights), engine.tensor(draws), rows, length)));
+  return engine.noGrad(() => engine.scope(() => drawOf(contiguous(weights), rows, length, { seed, stream })));
 }
 
 /** table[n, place[n]] for every row: u32 [N, K] and u32 [N] → u32 [N]; a place past the row gives 0xffffffff. */
