@@ -1,9 +1,14 @@
-import { PolyheadError, sortHooks, type AttentionContext, type AttentionLayer, type AttentionShape, type KvCache, type Params, type ParamSpec, type ParamSpecs } from "@polyhead/core";
+import { PolyheadError, sortHooks, type AttentionContext, type AttentionLayer, type AttentionShape, type Params, type ParamSpec, type ParamSpecs } from "@polyhead/core";
+import { numberOf } from "@polyhead/gpu";
 import { linear, type Engine, type Tensor } from "@polyhead/tensor";
 import { biasOfHooks } from "./bias-tensor.ts";
+import { createRowCache } from "./caches/create-cache.ts";
+import { asRowCache, type HeldRows, type RowCache } from "./caches/row-cache.ts";
+import { gatherPages } from "./gather-pages.ts";
 import { joinHeads, splitHeads } from "./heads.ts";
-import { DenseCache } from "./kv-cache.ts";
+import { lookback } from "./mask-bounds.ts";
 import { withQkHooks } from "./qk-hooks.ts";
+import { shiftRows } from "./shift-rows.ts";
 
 /** Heads and sizes of one layer. */
 export interface HeadLayout {
@@ -34,10 +39,7 @@ export function multiHeadLayer(layout: HeadLayout): AttentionLayer<Tensor> {
   return {
     params: projections(layout),
     shape,
-    createCache: (engine: Engine, { batch, capacity, dtype = "f32" }) => {
-      if (dtype !== "f32") throw new PolyheadError("ATTN_CACHE_DTYPE", `a dense cache of ${dtype}`, "leave dtype out: it stores f32");
-      return new DenseCache(engine, { batch, capacity, kvHeads, headDim });
-    },
+    createCache: (engine: Engine, options) => createRowCache(engine, { kvHeads, headDim }, options),
     apply: (x, params, context) =>
       x.engine.scope(() => {
         const { q, k, v } = project(x, params, layout, context);
@@ -68,26 +70,44 @@ function project(x: Tensor, params: Params<Tensor>, { heads, kvHeads, headDim }:
   return { q: q!, k: k!, v: v! };
 }
 
-function isDense(cache: KvCache<Tensor>): cache is DenseCache {
-  return "append" in cache;
+/** @throws PolyheadError `ATTN_CACHE_MEMORY`, `ATTN_CACHE_HOOK`, `ATTN_CACHE_SLIDE`, `ATTN_CACHE_KIND`. */
+function usableCache({ cache, memory, mask, plan }: AttentionContext<Tensor>, inline: string | undefined): RowCache | undefined {
+  if (cache === undefined) return undefined;
+  if (memory !== undefined) {
+    throw new PolyheadError("ATTN_CACHE_MEMORY", "a layer was given a cache and a memory; a cache holds the keys of its own rows", "leave the cache out of cross-attention: it reads the whole memory at every call");
+  }
+  if (inline !== undefined) {
+    throw new PolyheadError("ATTN_CACHE_HOOK", `kernel '${plan.kernel.name}' would apply '${inline}' to keys that the cache holds already turned`, "plan with cache 'dense' or 'paged', so that qk hooks become a prepass");
+  }
+  const rows = asRowCache(cache);
+  if (rows.window !== undefined && lookback(mask) > rows.window) {
+    throw new PolyheadError("ATTN_CACHE_SLIDE", `a mask that looks back ${lookback(mask)} rows on a cache that keeps ${rows.window} of them`, "make the cache with the mask it is used with");
+  }
+  return rows;
+}
+
+/** What the cache holds, for a kernel that may not take pages. */
+function forKernel(held: HeldRows, paged: boolean): HeldRows {
+  const { k, v, pages, keys = 0, kvOffset } = held;
+  if (pages === undefined || paged) return held;
+  const length = numberOf(keys);
+  return { k: gatherPages(k, pages, length), v: gatherPages(v, pages, length), kvOffset };
 }
 
 /** Qk hooks, cache, kernel: law 1's order, and law 4: the cache holds keys after the qk hooks. */
 function attend(q: Tensor, k: Tensor, v: Tensor, { headDim }: HeadLayout, context: AttentionContext<Tensor>): Tensor {
-  const { cache, memory, offset, positions, plan } = context;
-  if (cache !== undefined && memory !== undefined) {
-    throw new PolyheadError("ATTN_CACHE_MEMORY", "a layer was given a cache and a memory; a cache holds the keys of its own rows", "leave the cache out of cross-attention: it reads the whole memory at every call");
-  }
+  const { memory, positions, plan } = context;
   const sorted = sortHooks(context.hooks, plan.how);
-  if (cache !== undefined && sorted.qk.length > 0) {
-    throw new PolyheadError("ATTN_CACHE_HOOK", `kernel '${plan.kernel.name}' would apply '${sorted.qk[0]!.hook.id}' to keys that the cache holds already turned`, "plan with cache 'dense', so that qk hooks become a prepass");
-  }
+  const cache = usableCache(context, sorted.qk[0]?.hook.id);
+  const offset = cache?.position ?? context.offset;
   const turnedQ = withQkHooks(q, "q", sorted.prepass, { offset, rows: positions });
   const turnedK = withQkHooks(k, "k", sorted.prepass, memory === undefined ? { offset, rows: positions } : { offset: 0 });
-  if (cache !== undefined && !isDense(cache)) throw new PolyheadError("ATTN_CACHE_KIND", "this cache was made by another kind of layer", "use the caches that the model's createCache made");
-  const keyed = cache === undefined ? { k: turnedK, v } : cache.append(turnedK, v);
-  const kvOffset = cache === undefined && memory === undefined ? offset : 0;
+  const keyed: HeldRows = cache === undefined ? { k: turnedK, v, kvOffset: memory === undefined ? offset : 0 } : forKernel(cache.append(turnedK, v), plan.kernel.paged === true);
+  const { kvOffset, pages } = keyed;
   const [B = 0, Hq = 0, Tq = 0] = q.shape;
+  const Tk = pages === undefined ? keyed.k.shape[2]! : pages.table.shape[1]! * pages.size;
+  // Padding is told in rows of the text, kernels count rows of k: two things once a cache has dropped rows.
+  const inRowsOfK = (limits: Tensor): Tensor => (cache?.window === undefined ? limits : shiftRows(limits, kvOffset));
   const { starts, lengths } = context;
   const { o } = plan.kernel.run({
     q: turnedQ,
@@ -95,13 +115,13 @@ function attend(q: Tensor, k: Tensor, v: Tensor, { headDim }: HeadLayout, contex
     scale: context.scale ?? 1 / Math.sqrt(headDim),
     mask: context.mask,
     qOffset: offset,
-    kvOffset,
     qk: sorted.qk,
     score: sorted.score,
     dropout: context.dropout,
-    ...(sorted.tensor.length > 0 && { bias: biasOfHooks(q.engine, sorted.tensor, { shape: [B, Hq, Tq, keyed.k.shape[2]!], qOffset: offset, kvOffset }) }),
-    ...(starts && { starts }),
-    ...(lengths && { lengths }),
+    ...(sorted.tensor.length > 0 && { bias: biasOfHooks(q.engine, sorted.tensor, { shape: [B, Hq, Tq, Tk], qOffset: offset, kvOffset }) }),
+    ...(starts && { starts: inRowsOfK(starts) }),
+    ...(lengths && { lengths: inRowsOfK(lengths) }),
   });
+  cache?.advance(Tq);
   return o;
 }

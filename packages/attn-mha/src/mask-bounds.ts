@@ -39,3 +39,22 @@ export function maskBounds(mask: Mask): MaskBounds {
       return { lo: [], hi: [], exact: false };
   }
 }
+
+/** How many rows before its own a query may see at most: what a sliding cache must keep. */
+export function lookback(mask: Mask): number {
+  switch (mask.kind) {
+    case "window":
+      return mask.left;
+    case "and":
+      return Math.min(Infinity, ...mask.masks.map(lookback));
+    case "or":
+      return Math.max(0, ...mask.masks.map(lookback));
+    case "full":
+    case "causal":
+    case "prefix":
+    case "document":
+    case "custom":
+    case "not":
+      return Infinity;
+  }
+}

@@ -18,8 +18,8 @@ export interface RowsInUse extends Pick<KernelInputs<Tensor>, "k" | "v" | "bias"
 export function rowsInUse({ k, v, bias, keys, pages }: KernelInputs<Tensor>): RowsInUse {
   const length = pages === undefined ? k.shape[2]! : pages.table.shape[1]! * pages.size;
   // An empty tensor is no operand: no key at all is a matter of the limit alone.
-  const live = keys !== undefined && (typeof keys !== "number" || keys === 0);
-  const kept = keys === undefined || live ? length : (keys as number);
+  const live = keys !== undefined && !(typeof keys === "number" && keys > 0);
+  const kept = typeof keys === "number" && keys > 0 ? keys : length;
   const rows = (x: Tensor): Tensor => {
     if (pages !== undefined) return gatherPages(x, pages, kept, keys);
     const wide = widen(x);

@@ -84,7 +84,8 @@ describe("the multi-head layer", () => {
     expect(() => engine.noGrad(() => layer.apply(x, params, context({ cache })))).toThrow(/ATTN_CACHE_FULL.*3 more rows do not fit a cache that holds 0 of 2/s);
     expect(cache.length).toBe(0);
     expect(() => { cache.truncate(1); }).toThrow(/ATTN_CACHE_LENGTH/);
-    const foreign: KvCache<Tensor> = { length: 0, capacity: 4, batch: 1, tensors: {}, truncate: () => undefined, dispose: () => undefined };
+    const nothing = (): undefined => undefined;
+    const foreign: KvCache<Tensor> = { kind: "dense", dtype: "f32", length: 0, position: 0, capacity: 4, batch: 1, largestStep: 4, bytes: 0, tensors: {}, reserve: nothing, advance: nothing, truncate: nothing, dispose: nothing };
     expect(() => engine.noGrad(() => layer.apply(x, params, context({ cache: foreign })))).toThrow(/ATTN_CACHE_KIND/);
   });
 
