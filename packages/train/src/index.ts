@@ -1,6 +1,7 @@
 export { consecutiveWindows, randomWindows, windowsAt, type Batch, type BatchSource } from "./batches.ts";
-export { AdamW, type AdamWOptions } from "./optimizer.ts";
+export { AdamW, type AdamWOptions, type Rate } from "./optimizer.ts";
 export { constantRate, warmupCosine, type CosineOptions, type Schedule } from "./schedule.ts";
 export { loadWeights, openCheckpoint, resume, saveCheckpoint, type Checkpoint, type CheckpointInfo } from "./snapshot.ts";
 export { bigramLoss, CharVocabulary, splitTokens } from "./text.ts";
 export { Trainer, type EvaluationRecord, type StepRecord, type TrainerOptions, type TrainRecord } from "./trainer.ts";
+export type { ReplayMode, ReplayState } from "./update.ts";

@@ -11,6 +11,11 @@ export interface AdamWOptions {
   readonly clip?: number;
 }
 
+/** A learning rate, or what says it anew at every replay. */
+export type Rate = number | { readonly value: number };
+
+const live = (of: () => number): { readonly value: number } => ({ get value() { return of(); } });
+
 /** AdamW (Loshchilov and Hutter, 2019, arXiv:1711.05101) with PyTorch's bias correction and global-norm clipping on the GPU. */
 export class AdamW {
   readonly options: Required<Omit<AdamWOptions, "clip">> & Pick<AdamWOptions, "clip">;
@@ -30,17 +35,19 @@ export class AdamW {
   }
 
   /**
-   * One update from the gathered gradients, which it clears.
+   * One update from the gathered gradients, which it clears. In a recorded step, every replay is the update that `steps`
+   * and a live `rate` say at its time.
    *
    * @returns the global gradient norm before clipping, still on the GPU: f32 of one element
    */
-  step(rate: number): Tensor {
+  step(rate: Rate): Tensor {
     this.steps++;
+    const step = live(() => this.steps);
     const { beta1, beta2, epsilon, weightDecay, clip } = this.options;
     const { norm } = adamwStep(
       this.parameters.map(({ tensor }) => tensor),
       { first: this.first, second: this.second },
-      { rate, beta1, beta2, epsilon, step: this.steps, weightDecay: this.parameters.map(({ spec }) => (spec.decay ? weightDecay : 0)), ...(clip !== undefined && { clip }) },
+      { rate, beta1, beta2, epsilon, step, weightDecay: this.parameters.map(({ spec }) => (spec.decay ? weightDecay : 0)), ...(clip !== undefined && { clip }) },
     );
     for (const { tensor } of this.parameters) tensor.zeroGrad();
     return norm;

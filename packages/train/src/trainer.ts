@@ -1,9 +1,10 @@
 import { PolyheadError } from "@polyhead/core";
 import type { DecoderModel } from "@polyhead/model";
-import { concat, type Engine, type Tensor } from "@polyhead/tensor";
+import type { Engine } from "@polyhead/tensor";
 import type { Batch, BatchSource } from "./batches.ts";
 import { AdamW, type AdamWOptions } from "./optimizer.ts";
 import type { Schedule } from "./schedule.ts";
+import { Update, type ReplayMode, type ReplayState } from "./update.ts";
 
 export interface TrainerOptions {
   readonly model: DecoderModel;
@@ -19,6 +20,12 @@ export interface TrainerOptions {
   readonly reportEvery?: number;
   /** Updates between two evaluations; the last update is always followed by one. */
   readonly evaluateEvery?: number;
+  /**
+   * Records the second update and replays it from then on, with no JavaScript for the operators and the same bits. `auto`
+   * (default) runs as usual what cannot be replayed, such as a batch of another shape, and says why in `Trainer.replay`; `true` throws then.
+   * A recording keeps the memory of one update until `dispose`.
+   */
+  readonly replay?: ReplayMode;
 }
 
 /** One update. */
@@ -53,12 +60,15 @@ export class Trainer {
   readonly optimizer: AdamW;
   readonly #options: TrainerOptions;
   readonly #engine: Engine;
+  readonly #update: Update;
 
   constructor(options: TrainerOptions) {
     this.model = options.model;
     this.optimizer = new AdamW(options.model.parameters, options.optimizer);
     this.#options = options;
     this.#engine = options.model.engine;
+    const { model, accumulate = 1, reportEvery = 1, replay = "auto" } = options;
+    this.#update = new Update({ model, optimizer: this.optimizer, accumulate, rows: reportEvery, replay });
   }
 
   /** Updates done so far. */
@@ -66,18 +76,23 @@ export class Trainer {
     return this.optimizer.steps;
   }
 
+  /** Whether the last update was replayed, and why (not). */
+  get replay(): ReplayState {
+    return this.#update.state;
+  }
+
   /**
    * Trains until `until` updates are done. When `signal` aborts, it finishes the update at hand, reports it and ends:
    * the state is then as good as at any other step.
    *
-   * @throws PolyheadError `TRAIN_DIVERGED` when the loss is no longer a number.
+   * @throws PolyheadError `TRAIN_DIVERGED` when the loss is no longer a number, `TRAIN_REPLAY` for `replay: true` where it is impossible.
    */
   async *run(until: number, signal?: AbortSignal): AsyncGenerator<TrainRecord, void, void> {
     const { reportEvery = 1, evaluateEvery, validation } = this.#options;
     let waiting: Pending[] = [];
     let since = performance.now();
     while (this.step < until && signal?.aborted !== true) {
-      waiting.push(this.#update());
+      waiting.push(this.#next(waiting.length));
       const last = this.step === until;
       const evaluation = validation !== undefined && (last || (evaluateEvery !== undefined && this.step % evaluateEvery === 0));
       if (!last && !evaluation && waiting.length < reportEvery) continue;
@@ -106,43 +121,24 @@ export class Trainer {
   }
 
   dispose(): void {
+    this.#update.dispose();
     this.optimizer.dispose();
   }
 
-  #update(): Pending {
+  #next(row: number): Pending {
     const { data, schedule, accumulate = 1 } = this.#options;
-    const engine = this.#engine;
     const rate = schedule(this.step);
-    let tokens = 0;
-    const measured = engine.scope(() => {
-      const losses: Tensor[] = [];
-      for (let micro = 0; micro < accumulate; micro++) {
-        const { inputs, targets } = data.batch(this.step * accumulate + micro);
-        const rows = inputs.length / this.model.spec.context;
-        tokens += inputs.length;
-        losses.push(
-          engine.scope(() => {
-            const loss = this.model.loss(this.model.ids(inputs, rows), this.model.ids(targets, rows), { training: true });
-            loss.backward(engine.full(loss.shape, 1 / accumulate));
-            return loss.detach().reshape([1]);
-          }),
-        );
-      }
-      return engine.noGrad(() => concat([...losses, this.optimizer.step(rate).reshape([1])], 0));
-    });
-    engine.flush();
-    return { step: this.step, rate, tokens, measured };
+    const batches = Array.from({ length: accumulate }, (_, micro) => data.batch(this.step * accumulate + micro));
+    this.#update.run(batches, rate, row);
+    this.#engine.flush();
+    return { step: this.step, rate, tokens: batches.reduce((sum, { inputs }) => sum + inputs.length, 0) };
   }
 
   async #report(pending: readonly Pending[], since: number): Promise<StepRecord[]> {
-    const engine = this.#engine;
-    const all = engine.noGrad(() => engine.scope(() => concat(pending.map(({ measured }) => measured), 0)));
-    const numbers = await all.read();
+    const numbers = await this.#update.measured.read();
     const seconds = (performance.now() - since) / 1000;
     const tokensPerSecond = pending.reduce((sum, { tokens }) => sum + tokens, 0) / seconds;
-    all.dispose();
-    for (const { measured } of pending) measured.dispose();
-    const each = numbers.length / pending.length;
+    const each = this.#update.measured.shape[1]!;
     return pending.map(({ step, rate }, i) => {
       const mine = numbers.subarray(i * each, (i + 1) * each);
       const loss = [...mine.subarray(0, -1)].reduce((sum, x) => sum + x, 0) / (each - 1);
@@ -152,10 +148,9 @@ export class Trainer {
   }
 }
 
-/** An update whose numbers are still on the GPU: the losses of its micro-batches and the gradient norm. */
+/** An update whose numbers are still on the GPU. */
 interface Pending {
   readonly step: number;
   readonly rate: number;
   readonly tokens: number;
-  readonly measured: Tensor;
 }
