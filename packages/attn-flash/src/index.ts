@@ -1,1 +1,1 @@
-export {};
+export { flash } from "./plugin.ts";

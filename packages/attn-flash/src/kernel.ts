@@ -1,1 +1,4 @@
-export {};
+export { choose, type FlashChoice, type ForwardChoice } from "./choose.ts";
+export { flashAttention, type FlashOptions } from "./flash-attention.ts";
+export { shapeClass, type FlashShape } from "./shape.ts";
+export { templateName, type FlashTemplate, type FusedTemplate, type Pass, type RowTemplate, type SubgroupTemplate, type TileTemplate, type UnfusedTemplate } from "./spec.ts";

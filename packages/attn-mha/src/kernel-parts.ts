@@ -4,7 +4,7 @@ export { learnedTables } from "./kernels/capture-gradient.ts";
 export { maskBounds, type MaskBounds } from "./mask-bounds.ts";
 export { withQkHooks } from "./qk-hooks.ts";
 export { scoreProgram, type ScoreProgram } from "./score-program.ts";
-export { gradientsOfTables, type Scalars } from "./score-softmax.ts";
+export { gradientsOfTables, scalarsOf, type Scalars } from "./score-softmax.ts";
 export { elementsOf, offsetsOf, scalarName, tableLayout, type TableLayout } from "./table-layout.ts";
 export { gatherTables, learnedTensors, tableSlices, type Tables } from "./tables.ts";
 export { sizesOf, unfusedAttention, type Sizes } from "./unfused.ts";

@@ -78,7 +78,8 @@ export class Engine {
     return this.full(shape, 0, dtype);
   }
 
-  full(shape: Shape, value: number, dtype: DType = "f32"): Tensor {
+  /** Every element `value`; a live one is read anew by every replay. */
+  full(shape: Shape, value: Scalar, dtype: DType = "f32"): Tensor {
     const tensor = this.empty(shape, dtype);
     fill(tensor, value);
     return tensor;

@@ -8,7 +8,7 @@ export { fromHalf, toHalf } from "./half.ts";
 export { gelu, geluTanh, relu, silu, softcap, swiglu } from "./ops/activations.ts";
 export { abs, add, addScalar, div, exp, log, maximum, minimum, mul, neg, scale, sigmoid, sqrt, square, sub, tanh, type Operand } from "./ops/arithmetic.ts";
 export { map, mapAll, type MapInputs } from "./ops/map.ts";
-export { pairwise, type PairwiseOptions } from "./ops/pairwise.ts";
+export { pairwise, pairwiseGradient, type PairwiseOptions } from "./ops/pairwise.ts";
 export { where } from "./ops/where.ts";
 export { mean, sum, sumTo } from "./ops/sum.ts";
 export { broadcastShapes, sizeOf, type DType, type Shape } from "./shape.ts";

@@ -1,4 +1,4 @@
-import { defineKernel, flatGrid, flatIndex, wgsl } from "@polyhead/gpu";
+import { defineKernel, derived, flatGrid, flatIndex, wgsl, type Scalar } from "@polyhead/gpu";
 import { toHalf } from "../half.ts";
 import { bytesOf, type DType } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
@@ -30,8 +30,8 @@ function wordOf(value: number, dtype: DType): number {
 }
 
 /** Sets every element of a fresh, contiguous tensor. */
-export function fill(tensor: Tensor, value: number): void {
+export function fill(tensor: Tensor, value: Scalar): void {
   if (tensor.size === 0) return;
   const count = bytesOf(tensor.size, tensor.dtype) / 4;
-  tensor.engine.gpu.dispatch(fillWords, { words: tensor.slice() }, { count, word: wordOf(value, tensor.dtype) }, flatGrid(count, 64));
+  tensor.engine.gpu.dispatch(fillWords, { words: tensor.slice() }, { count, word: derived(value, (now) => wordOf(now, tensor.dtype)) }, flatGrid(count, 64));
 }

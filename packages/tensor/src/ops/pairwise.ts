@@ -4,7 +4,8 @@ import { captureArguments, scalarValues } from "../captures.ts";
 import { shapeError, showShape, TensorError } from "../errors.ts";
 import { pairwiseKernel, type PairwiseSpec } from "../kernels/pairwise.ts";
 import { link } from "../tape.ts";
-import type { Tensor } from "../tensor.ts";
+import { Tensor } from "../tensor.ts";
+import { cast } from "./cast.ts";
 import { contiguous } from "../views.ts";
 
 export interface PairwiseOptions {
@@ -59,6 +60,27 @@ export function pairwise(x: Tensor, program: Program, options: PairwiseOptions):
       },
     });
   });
+}
+
+/**
+ * The gradient of `pairwise(x, program, options)` by x, from that of its result: for kernels that turn rows as they read them.
+ *
+ * @param g  [B, H, T, D] f32
+ * @param x  [B, H, T, D]; its numbers are read only where the derivative depends on them
+ */
+export function pairwiseGradient(g: Tensor, x: Tensor, program: Program, options: PairwiseOptions): Tensor {
+  const { engine } = g;
+  const { layout, rotaryDim = g.shape[3] ?? 0, captures = {}, positions = { offset: 0 } } = options;
+  check(g, program, rotaryDim);
+  return engine.noGrad(() =>
+    engine.scope(() => {
+      const rows = positions instanceof Tensor ? positionRows(positions, g) : undefined;
+      const { program: back, needsX } = pullback(program);
+      const sources = needsX ? [g, cast(x, "f32")] : [g];
+      const spec: PairwiseSpec = { program: back, sources: needsX ? [["g0", "g1"], ["x0", "x1"]] : [["g0", "g1"]], layout, hasPositions: rows !== undefined };
+      return dispatch(spec, sources, { rotaryDim, offset: positions instanceof Tensor ? 0 : positions.offset, positions: rows, tables: captures, scalars: scalarValues(engine, program.captures) });
+    }),
+  );
 }
 
 interface Setting {

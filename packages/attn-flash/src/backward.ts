@@ -1,0 +1,72 @@
+import { flatGrid } from "@polyhead/gpu";
+import type { Tensor } from "@polyhead/tensor";
+import { inputSlices, type Call } from "./call.ts";
+import { rowsOf, tripCounts } from "./forward.ts";
+import type { ScoreGradient } from "./kernels/backward-frame.ts";
+import { delta } from "./kernels/delta.ts";
+import { dkvKernel, dqKernel } from "./kernels/family.ts";
+import { operandOf, strideScalars } from "./operands.ts";
+import type { FusedTemplate } from "./spec.ts";
+
+/** What the passes of backward have in common. */
+export interface BackwardCall {
+  readonly call: Call;
+  /** `[B, Hq, Tq, Dv]`, as rows. */
+  readonly g: Tensor;
+  /** Pairs of log2-sum-exp and Δ. */
+  readonly ld: Tensor;
+}
+
+/** Σ g · o of every row, less the gradient of its log-sum-exp. */
+export function runDelta(call: Call, { o, lse, g, dlse }: { readonly o: Tensor; readonly lse: Tensor; readonly g: Tensor; readonly dlse: Tensor | undefined }): Tensor {
+  const { B, Hq, Tq, form } = call;
+  const { engine } = o;
+  const count = B * Hq * Tq;
+  const ld = engine.empty([B, Hq, Tq, 2]);
+  const [og, gg] = [operandOf(o), operandOf(g)];
+  const scalars = { count, quads: form.dv / 4, heads: Hq, queries: Tq, ...strideScalars("o", og), ...strideScalars("g", gg) } as Record<"count", number>;
+  engine.gpu.dispatch(delta({ dlse: dlse !== undefined }), { o: og.slice, g: gg.slice, lse: lse.slice(), ...(dlse && { dlse: dlse.contiguous().slice() }), ld: ld.slice() }, scalars as Parameters<typeof engine.gpu.dispatch>[2], flatGrid(count, 64));
+  return ld;
+}
+
+const common = ({ call, g }: BackwardCall, template: FusedTemplate, rows: number) => {
+  const { form, scalars, Tk } = call;
+  const gradient = operandOf(g);
+  return {
+    slices: { ...inputSlices(call), g: gradient.slice },
+    scalars: { ...scalars, ...tripCounts(form.d, template), depthV: form.dv / 4, keyRows: Tk, dvAt: 0, tiles: Math.ceil(rows / rowsOf(template)), splits: 1, span: 0, ...strideScalars("g", gradient) },
+  };
+};
+
+/** Gradient of q `[B, Hq, Tq, D]`; as the kernel sees it, where a hook turned q. */
+export function runDq(backward: BackwardCall, template: FusedTemplate): Tensor {
+  const { call, ld } = backward;
+  const { form, q, B, Hq, Tq } = call;
+  const { slices, scalars } = common(backward, template, Tq);
+  const out = q.engine.empty([B, Hq, Tq, form.d]);
+  q.engine.gpu.dispatch(dqKernel(form, template, "dq"), { ...slices, ld: ld.slice(), out: out.slice() }, scalars, [scalars.tiles, Hq, B]);
+  return out;
+}
+
+/** Gradient of the scores `[B, Hq, Tq, Tk]`, 0 where a key is not allowed. Quadratic memory: for learned biases and tables. */
+export function runDs(backward: BackwardCall, template: FusedTemplate, which: ScoreGradient): Tensor {
+  const { call, ld } = backward;
+  const { form, q, B, Hq, Tq, Tk } = call;
+  const { slices, scalars } = common(backward, template, Tq);
+  const out = q.engine.zeros([B, Hq, Tq, Tk]);
+  q.engine.gpu.dispatch(dqKernel(form, template, which), { ...slices, ld: ld.slice(), out: out.slice() }, scalars, [scalars.tiles, Hq, B]);
+  return out;
+}
+
+/** Gradients of k `[B, Hkv, Tk, D]` and v `[B, Hkv, Tk, Dv]`. */
+export function runDkv(backward: BackwardCall, template: FusedTemplate): { readonly dk: Tensor; readonly dv: Tensor } {
+  const { call, ld } = backward;
+  const { form, q, B, Hkv, Tk } = call;
+  const { slices, scalars } = common(backward, template, Tk);
+  const rows = B * Hkv * Tk;
+  // One buffer for both: WebGPU promises eight.
+  const both = q.engine.empty([rows * (form.d + form.dv)]);
+  q.engine.gpu.dispatch(dkvKernel(form, template), { ...slices, ld: ld.slice(), out: both.slice() }, { ...scalars, dvAt: (rows * form.d) / 4 }, [scalars.tiles, Hkv, B]);
+  const part = (size: number, offset: number): Tensor => both.view({ shape: [B, Hkv, Tk, size], strides: [Hkv * Tk * size, Tk * size, size, 1], offset });
+  return { dk: part(form.d, 0), dv: part(form.dv, rows * form.d) };
+}

@@ -1,0 +1,83 @@
+import { PolyheadError, type KernelInputs, type KernelOutputs } from "@polyhead/core";
+import { gatherTables, gradientsOfTables, learnedTables, learnedTensors, scalarsOf, unfusedAttention, type Tables } from "@polyhead/attn-mha/kernel";
+import { linkMany, sumTo, type Tensor } from "@polyhead/tensor";
+import { runDelta, runDkv, runDq, runDs } from "./backward.ts";
+import { callOf, readable, type Call } from "./call.ts";
+import { choose, type FlashChoice } from "./choose.ts";
+import { runForward } from "./forward.ts";
+import { asRows, cutHead } from "./operands.ts";
+import { pullBack } from "./pull-back.ts";
+import { shapeOf } from "./shape.ts";
+
+export interface FlashOptions {
+  /** Forces templates, pass by pass; the rest are chosen: what was measured on this adapter, else the shipped table. */
+  readonly templates?: Partial<FlashChoice>;
+}
+
+/**
+ * Attention without scores in memory (Dao et al., 2022, arXiv:2205.14135; Dao, 2023, arXiv:2307.08691): softmax is computed
+ * block by block with a running maximum and sum. Memory beside inputs and output: one number a row, and for backward another.
+ *
+ * q `[B, Hq, Tq, D]`, k `[B, Hkv, Tk, D]`, v `[B, Hkv, Tk, Dv]`, f32 or f16, any lengths and sizes; o `[B, Hq, Tq, Dv]` and the
+ * natural log-sum-exp `[B, Hq, Tq]`, f32. Gradients reach q, k, v, the bias and tables that score hooks learn; the same bits
+ * on every run. A learned bias or table costs one array of `[B, Hq, Tq, Tk]` in backward.
+ *
+ * @throws PolyheadError `ATTN_SHAPE`, `ATTN_TABLE`, `ATTN_HOOK`, `ATTN_DROPOUT`.
+ */
+export function flashAttention(inputs: KernelInputs<Tensor>, { templates }: FlashOptions = {}): KernelOutputs<Tensor> {
+  const { engine } = inputs.q;
+  if (inputs.dropout > 0) throw new PolyheadError("ATTN_DROPOUT", `dropout of ${inputs.dropout} in a fused kernel`, "plan with dropout: true, which chooses the unfused kernel");
+  return engine.scope(() => {
+    const ready = readable(inputs);
+    const choice = { ...choose(engine.gpu, shapeOf(inputs, ready)), ...templates };
+    if (choice.forward.template.kind === "unfused") return unfusedAttention(inputs);
+    const call = callOf(inputs, ready, choice.forward.packed);
+    const forward = choice.forward;
+    const { o, lse } = engine.noGrad(() => engine.scope(() => runForward(call, forward.template as never, forward.splits)));
+    linkBackward(inputs, call, { o, lse }, choice);
+    return { o: cutHead(o, inputs.v.shape[3]!), lse };
+  });
+}
+
+/** Hangs o and lse on the tape. */
+function linkBackward(inputs: KernelInputs<Tensor>, call: Call, { o, lse }: KernelOutputs<Tensor>, choice: FlashChoice): void {
+  const { engine } = o;
+  const { q, k, v, bias } = call;
+  const { program } = call.form;
+  const learned = learnedTensors(inputs.score);
+  const taught = learnedTables(program).map((capture) => learned.get(capture)!);
+  const wanted = [q, k, v, ...(bias ? [bias] : []), ...taught];
+  if (!engine.gradEnabled || !wanted.some((x) => x.requiresGrad)) return;
+  // Tables as the reference kernel lays them out, for the gradients of those that are learned.
+  const tables: Tables | undefined = taught.some((x) => x.requiresGrad) ? gatherTables(engine, program.tables, learned) : undefined;
+  const kept = { q, k, v, o, lse, bias, tables: call.tables, floats: tables?.floats, ints: tables?.ints };
+  const names = (Object.keys(kept) as (keyof typeof kept)[]).filter((name) => kept[name] !== undefined);
+  linkMany([o, lse], {
+    inputs: wanted,
+    saves: names.map((name) => kept[name]!),
+    backward: ([dO, dLse], saved) => {
+      const again = Object.fromEntries(names.map((name, n) => [name, saved[n]])) as unknown as Saved;
+      const back = { ...call, form: { ...call.form, packed: false }, scalars: { ...call.scalars, rows: call.Tq }, q: again.q, k: again.k, v: again.v, bias: again.bias, tables: again.tables };
+      const g = asRows(dO ?? engine.zeros(again.o.shape));
+      const backward = { call: back, g, ld: runDelta(back, { o: again.o, lse: again.lse, g, dlse: dLse }) };
+      const { dq: dqTemplate, dkv: dkvTemplate } = choice;
+      const dq = q.requiresGrad ? pullBack(runDq(backward, dqTemplate), "q", inputs, again.q) : undefined;
+      const { dk, dv } = k.requiresGrad || v.requiresGrad ? runDkv(backward, dkvTemplate) : {};
+      const dBias = bias?.requiresGrad ? sumTo(runDs(backward, dqTemplate, "before"), bias.shape) : undefined;
+      const dTaught = tables === undefined ? taught.map(() => undefined) : gradientsOfTables(program, { ...(again.floats && { floats: again.floats }), ...(again.ints && { ints: again.ints }) }, runDs(backward, dqTemplate, "after"), scalarsOf(engine.empty([call.B, call.Hq, call.Tq, call.Tk]), inputs, tables), taught);
+      return [dq, k.requiresGrad && dk ? pullBack(dk, "k", inputs, again.k) : undefined, v.requiresGrad ? dv : undefined, ...(bias ? [dBias] : []), ...dTaught];
+    },
+  });
+}
+
+interface Saved {
+  readonly q: Tensor;
+  readonly k: Tensor;
+  readonly v: Tensor;
+  readonly o: Tensor;
+  readonly lse: Tensor;
+  readonly bias: Tensor | undefined;
+  readonly tables: Tensor | undefined;
+  readonly floats: Tensor | undefined;
+  readonly ints: Tensor | undefined;
+}

@@ -1,0 +1,19 @@
+// What backward kernels share beside kernels/frame.ts: g and ld, and where gradients go.
+//   dq    out [B, Hq, Tq, D]                                ds  out [B, Hq, Tq, Tk]: gradient of scores, zeroed beforehand
+//   dkv   out [B, Hkv, Tk, D] and then [B, Hkv, Tk, Dv], which starts at group `dvAt`
+import { wgsl, type BindingSpec, type ParamType } from "@polyhead/gpu";
+import type { FlashForm } from "../spec.ts";
+import { inputBindings } from "./frame.ts";
+
+/** A gradient of scores written out, for what is added to them or learned by hooks: before or after the hooks. */
+export type ScoreGradient = "before" | "after";
+
+export const BACKWARD_PARAMS: Readonly<Record<string, ParamType>> = { depthV: "u32", keyRows: "u32", dvAt: "u32", gAt: "u32", gB: "u32", gH: "u32", gT: "u32" };
+
+export const backwardBindings = (form: FlashForm): Record<string, BindingSpec> => ({ ...inputBindings(form), g: "read array<vec4f>", ld: "read array<vec2f>" });
+
+/** Which steps of a walk over queries need each cell tested: `edgeLo`, `edgeHi`, `edgeRows`. */
+export const edgeOfKeys = (rows: number): string => wgsl`
+  let edgeLo = queryLo(kvLast);
+  let edgeHi = queryHi(kvFirst);
+  let edgeRows = i32(row0) < firstKey(b) || i32(row0) + ${rows}i > endKey(b);`;

@@ -1,0 +1,51 @@
+import type { Kernel } from "@polyhead/gpu";
+import { formKey, templateName, type FlashForm, type FusedTemplate } from "../spec.ts";
+import type { ScoreGradient } from "./backward-frame.ts";
+import { subgroupDkv, subgroupDq } from "./subgroup-backward.ts";
+import { subgroupForward } from "./subgroup-forward.ts";
+
+const kernels = new Map<string, Kernel>();
+
+/** Forms of equal structure share a kernel, and so a pipeline. */
+function once(pass: string, form: FlashForm, template: FusedTemplate, build: () => Kernel): Kernel {
+  const key = `${pass}#${templateName(template)}#${formKey(form)}`;
+  let kernel = kernels.get(key);
+  if (kernel === undefined) kernels.set(key, (kernel = build()));
+  return kernel;
+}
+
+/** o and lse; with `split`, normalised parts and their log2-sum-exp, for `combine`. */
+export function forwardKernel(form: FlashForm, template: FusedTemplate, split: boolean): Kernel {
+  return once(split ? "split" : "forward", form, template, () => {
+    switch (template.kind) {
+      case "subgroup":
+        return subgroupForward(form, template, { split });
+      default:
+        throw new Error("not yet");
+    }
+  });
+}
+
+/** dq, or the gradient of the scores themselves. */
+export function dqKernel(form: FlashForm, template: FusedTemplate, emit: "dq" | ScoreGradient): Kernel {
+  return once(emit, form, template, () => {
+    switch (template.kind) {
+      case "subgroup":
+        return subgroupDq(form, template, emit);
+      default:
+        throw new Error("not yet");
+    }
+  });
+}
+
+/** dk and dv. */
+export function dkvKernel(form: FlashForm, template: FusedTemplate): Kernel {
+  return once("dkv", form, template, () => {
+    switch (template.kind) {
+      case "subgroup":
+        return subgroupDkv(form, template);
+      default:
+        throw new Error("not yet");
+    }
+  });
+}

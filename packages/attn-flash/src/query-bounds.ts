@@ -1,0 +1,36 @@
+import type { Mask } from "@polyhead/core";
+
+/** The query rows that a mask can allow for one key: WGSL i32 expressions of `kv` and `params.qOffset`. Both grow with kv. */
+export interface QueryBounds {
+  /** No query row below any of these sees the key. */
+  readonly lo: readonly string[];
+  /** No query row from any of these on sees it. */
+  readonly hi: readonly string[];
+}
+
+const FAR = 2 ** 30;
+
+/** `maskBounds` seen from the other side, for the gradient of keys and values. */
+export function queryBounds(mask: Mask): QueryBounds {
+  switch (mask.kind) {
+    case "causal":
+      return { lo: ["kv - params.qOffset"], hi: [] };
+    case "window":
+      return {
+        lo: mask.right < FAR ? [`kv - ${mask.right}i - params.qOffset`] : [],
+        hi: mask.left < FAR ? [`kv + ${mask.left + 1}i - params.qOffset`] : [],
+      };
+    case "prefix":
+      return { lo: [`select(kv - params.qOffset, 0i, kv < ${mask.length}i)`], hi: [] };
+    case "and": {
+      const parts = mask.masks.map(queryBounds);
+      return { lo: parts.flatMap(({ lo }) => lo), hi: parts.flatMap(({ hi }) => hi) };
+    }
+    case "full":
+    case "document":
+    case "custom":
+    case "or":
+    case "not":
+      return { lo: [], hi: [] };
+  }
+}

@@ -1,0 +1,29 @@
+import type { KernelInputs } from "@polyhead/core";
+import { sizesOf } from "@polyhead/attn-mha/kernel";
+import type { Tensor } from "@polyhead/tensor";
+
+/** What decides how fast a template is. */
+export interface FlashShape {
+  readonly batch: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly queries: number;
+  readonly keys: number;
+  readonly d: number;
+  readonly dv: number;
+  readonly half: boolean;
+  /** Hooks, a bias or a mask beyond ranges act on each score. */
+  readonly hooked: boolean;
+}
+
+export function shapeOf(inputs: KernelInputs<Tensor>, { q, v }: { readonly q: Tensor; readonly v: Tensor }): FlashShape {
+  const { B, Hq, Hkv, Tq, Tk } = sizesOf(inputs);
+  const plainMask = ["full", "causal", "window", "prefix"].includes(inputs.mask.kind);
+  return { batch: B, heads: Hq, kvHeads: Hkv, queries: Tq, keys: Tk, d: q.shape[3]!, dv: v.shape[3]!, half: q.dtype === "f16", hooked: inputs.score.length > 0 || inputs.bias !== undefined || !plainMask };
+}
+
+/** Shapes of one class share a winner: lengths and work to the nearest power of two. */
+export function shapeClass({ batch, heads, kvHeads, queries, keys, d, dv, half, hooked }: FlashShape): string {
+  const near = (x: number): number => 2 ** Math.round(Math.log2(Math.max(1, x)));
+  return `b${near(batch * heads)}${kvHeads < heads ? ` group${heads / kvHeads}` : ""} q${near(queries)} k${near(keys)} d${d === dv ? d : `${d}/${dv}`}${half ? " f16" : ""}${hooked ? " hooked" : ""}`;
+}
