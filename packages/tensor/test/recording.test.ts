@@ -137,6 +137,17 @@ describe("a recorded step gives the bits of an eager one:", () => {
     expect(new Set(eager.map(String)).size).toBe(5);
   });
 
+  it("a live number fills a tensor of any type anew", async () => {
+    const live = { value: 1.5 };
+    const whole = { get value() { return 2 * live.value; } };
+    const recorded = engine.record(() => ({ f: engine.full([2], live), u: engine.full([2], whole, "u32"), i: engine.full([1], { get value() { return -whole.value; } }, "i32") }));
+    live.value = 3.5;
+    recorded.replay();
+    const { f, u, i } = recorded.outputs;
+    expect([await read(f), await read(u), await read(i)]).toEqual([[3.5, 3.5], [7, 7], [-7]]);
+    recorded.dispose();
+  });
+
   it("a live row of a target is written anew", async () => {
     const target = engine.zeros([3, 2]);
     const x = engine.tensor([1, 2]);
