@@ -85,7 +85,7 @@ describe("the multi-head layer", () => {
     expect(cache.length).toBe(0);
     expect(() => { cache.truncate(1); }).toThrow(/ATTN_CACHE_LENGTH/);
     const nothing = (): undefined => undefined;
-    const foreign: KvCache<Tensor> = { kind: "dense", dtype: "f32", length: 0, position: 0, capacity: 4, batch: 1, largestStep: 4, bytes: 0, tensors: {}, reserve: nothing, advance: nothing, truncate: nothing, dispose: nothing };
+    const foreign: KvCache<Tensor> = { kind: "dense", dtype: "f32", length: 0, position: 0, capacity: 4, batch: 1, overflow: "error", largestStep: 4, bytes: 0, tensors: {}, reserve: nothing, advance: nothing, truncate: nothing, dispose: nothing };
     expect(() => engine.noGrad(() => layer.apply(x, params, context({ cache: foreign })))).toThrow(/ATTN_CACHE_KIND/);
   });
 

@@ -1,4 +1,4 @@
-import { bindHooks, hookParams, problemOf, PolyheadError, type AttentionContext, type BoundHook, type EmbedHook, type Hook, type KvCache, type ModelParts, type Params, type Plan, type Problem, type ResolvedSpec, type Workshop } from "@polyhead/core";
+import { bindHooks, hookParams, problemOf, PolyheadError, type AttentionContext, type BoundHook, type CacheOptions, type EmbedHook, type Hook, type KvCache, type ModelParts, type Params, type Plan, type Problem, type ResolvedSpec, type Workshop } from "@polyhead/core";
 import { add, checkIds, dropout, embedding, scale, type Engine, type Tensor } from "@polyhead/tensor";
 import { attentionSublayer, feedForwardSublayer, type Sublayer, type SublayerContext } from "./block.ts";
 import type { ResolvedDecoderConfig } from "./config.ts";
@@ -18,6 +18,12 @@ export interface ForwardOptions {
   readonly lengths?: Tensor;
 }
 
+export interface PrefillOptions extends Omit<ForwardOptions, "training" | "lengths"> {
+  readonly cache: readonly KvCache<Tensor>[];
+  /** Tokens that are fed at a time, fewer where the cache takes no more. Default 512. */
+  readonly chunk?: number;
+}
+
 /** A decoder-only language model, composed from the parts that a spec names. */
 export class DecoderModel {
   readonly engine: Engine;
@@ -25,7 +31,7 @@ export class DecoderModel {
   readonly parameters: Parameters;
   /** The kernel that attention trains on, and why. */
   readonly plan: Plan;
-  readonly #planFor: (use: Pick<Problem, "backward" | "cache" | "padded">) => Plan;
+  readonly #planFor: (use: Pick<Problem, "backward" | "cache" | "dtype" | "padded">) => Plan;
   readonly #plans = new Map<string, Plan>();
   readonly #parts: ModelParts<Tensor>;
   readonly #embedding: Params<Tensor>;
@@ -39,8 +45,8 @@ export class DecoderModel {
     this.spec = spec;
     this.#parts = parts;
     const { place } = config.norm;
-    this.#planFor = (use) => workshop.plan(problemOf(parts, { ...use, mask: spec.mask, dtype: "f32", dropout: use.backward && spec.dropout > 0 }), engine.gpu.caps, spec.kernel);
-    this.plan = this.#planFor({ backward: true, cache: "none", padded: false });
+    this.#planFor = (use) => workshop.plan(problemOf(parts, { ...use, mask: spec.mask, dropout: use.backward && spec.dropout > 0 }), engine.gpu.caps, spec.kernel);
+    this.plan = this.#planFor({ backward: true, cache: "none", dtype: "f32", padded: false });
 
     this.parameters = new Parameters(engine, spec.layers);
     this.#embedding = this.parameters.create("embedding", parts.embedding.params);
@@ -76,11 +82,9 @@ export class DecoderModel {
   hidden(ids: Tensor, options: ForwardOptions = {}): Tensor {
     const { engine } = this;
     const [batch = 0, rows = 0] = ids.shape;
-    const offset = options.cache?.[0]?.length ?? 0;
-    if (ids.rank !== 2) throw new PolyheadError("MODEL_IDS", `ids of shape [${ids.shape.join(", ")}]; expected [batch, tokens]`, "reshape them to [1, tokens] for a single sequence");
-    if (offset + rows > this.spec.context) {
-      throw new PolyheadError("MODEL_CONTEXT", `${offset + rows} positions; this model's context holds ${this.spec.context}`, "cut the sequence to its last tokens, or build the model with a longer context");
-    }
+    const offset = this.#checkLength(ids, options.cache);
+    // All layers have room, or none writes.
+    for (const layer of options.cache ?? []) layer.reserve(rows);
     const drop = options.training === true ? this.spec.dropout : 0;
     return engine.scope(() => {
       let x = this.#parts.embedding.embed(ids, this.#embedding);
@@ -97,9 +101,41 @@ export class DecoderModel {
     });
   }
 
-  /** Empty caches, one an attention sublayer, for `batch` sequences of up to `capacity` tokens (default: the context). */
-  createCache({ batch, capacity = this.spec.context }: { readonly batch: number; readonly capacity?: number }): KvCache<Tensor>[] {
-    return this.#sublayers.filter((sub) => sub.kind === "attention").map(() => this.#parts.attention.createCache(this.engine, { batch, capacity }));
+  /**
+   * Feeds a prompt to caches in chunks, so that memory for scores and activations follows the chunk and not the prompt. All
+   * memory that the caches need for it is taken first, so that a prompt that does not fit changes nothing.
+   *
+   * @param ids  u32 `[B, T]`, T at least 1; `positions` is cut like them
+   * @returns f32 `[B, 1, vocab]`: logits for the token after the last
+   * @throws PolyheadError `MODEL_CONTEXT`, `MODEL_PROMPT`, `CONFIG_RANGE`, and what the caches throw when they are full.
+   */
+  prefill(ids: Tensor, { cache, chunk = 512, positions, ...options }: PrefillOptions): Tensor {
+    const { engine } = this;
+    const [, length = 0] = ids.shape;
+    if (!(Number.isInteger(chunk) && chunk >= 1)) throw new PolyheadError("CONFIG_RANGE", `chunk is ${chunk}; expected a whole number of at least 1`, "leave it out, or give the tokens that are fed at a time");
+    if (length === 0) throw new PolyheadError("MODEL_PROMPT", "the prompt is empty", "start from at least one token");
+    this.#checkLength(ids, cache);
+    for (const layer of cache) if (layer.overflow === "error") layer.reserve(length);
+    const step = Math.min(chunk, ...cache.map((layer) => layer.largestStep));
+    return engine.noGrad(() => engine.scope(() => {
+      const feed = (at: number): Tensor => {
+        const rows = Math.min(step, length - at);
+        return this.hidden(ids.narrow(1, at, rows), { ...options, cache, ...(positions && { positions: positions.narrow(1, at, rows) }) });
+      };
+      let at = 0;
+      for (; at + step < length; at += step) engine.scope(() => { feed(at); });
+      const last = feed(at);
+      return this.#parts.embedding.logits(last.narrow(1, last.shape[1]! - 1, 1), this.#embedding);
+    }));
+  }
+
+  /**
+   * Empty caches, one an attention sublayer, for `batch` sequences of up to `capacity` tokens (default: the context).
+   *
+   * @throws PolyheadError what the attention layer's `createCache` throws.
+   */
+  createCache({ capacity = this.spec.context, ...options }: Omit<CacheOptions, "capacity" | "mask"> & Partial<Pick<CacheOptions, "capacity">>): KvCache<Tensor>[] {
+    return this.#sublayers.filter((sub) => sub.kind === "attention").map(() => this.#parts.attention.createCache(this.engine, { ...options, capacity, mask: this.spec.mask }));
   }
 
   /** Token ids as a tensor u32 `[batch, tokens]`. @throws TensorError `TENSOR_VALUE` naming the first id outside the vocabulary. */
@@ -115,13 +151,16 @@ export class DecoderModel {
     return [`${spec.architecture}: ${spec.layers} layers of width ${spec.width}, ${this.parameters.count.toLocaleString("en")} parameters; ${parts}`, this.plan.explain()].join("\n");
   }
 
-  dispose(): void {
-    this.parameters.dispose();
-  }
-
-  /** Training, decoding and padded batches pose different problems, and may run on different kernels. */
-  #planOf(options: ForwardOptions): Plan {
-    const use = { backward: options.cache === undefined, cache: options.cache === undefined ? "none" : "dense", padded: options.starts !== undefined || options.lengths !== undefined } as const;
+  /** The kernel that a call with these options runs on, and why: training, decoding and padded batches pose different problems. */
+  planOf(options: ForwardOptions): Plan {
+    const [cache] = options.cache ?? [];
+    const use = {
+      backward: cache === undefined,
+      // A static cache lies in memory as a dense one.
+      cache: cache === undefined ? "none" : cache.kind === "paged" ? "paged" : "dense",
+      dtype: cache?.dtype ?? "f32",
+      padded: options.starts !== undefined || options.lengths !== undefined,
+    } as const;
     if (use.backward && !use.padded) return this.plan;
     const key = JSON.stringify(use);
     const plan = this.#plans.get(key) ?? this.#planFor(use);
@@ -129,12 +168,27 @@ export class DecoderModel {
     return plan;
   }
 
+  dispose(): void {
+    this.parameters.dispose();
+  }
+
+  /** How many tokens a cache holds already; ids and they must fit the context together. */
+  #checkLength(ids: Tensor, cache: ForwardOptions["cache"]): number {
+    const offset = cache?.[0]?.length ?? 0;
+    if (ids.rank !== 2) throw new PolyheadError("MODEL_IDS", `ids of shape [${ids.shape.join(", ")}]; expected [batch, tokens]`, "reshape them to [1, tokens] for a single sequence");
+    const positions = offset + ids.shape[1]!;
+    if (positions > this.spec.context) {
+      throw new PolyheadError("MODEL_CONTEXT", `${positions} positions; this model's context holds ${this.spec.context}`, "cut the sequence to its last tokens, or build the model with a longer context");
+    }
+    return offset;
+  }
+
   /** What all sublayers of one pass are told alike; each has a cache of its own. */
   #context(offset: number, drop: number, options: ForwardOptions): SublayerContext {
     const attention: AttentionContext<Tensor> = {
       hooks: this.#hooks.filter((bound): bound is AttentionContext<Tensor>["hooks"][number] => bound.hook.site !== "embed"),
       mask: this.spec.mask,
-      plan: this.#planOf(options),
+      plan: this.planOf(options),
       offset,
       dropout: drop,
       ...(options.positions && { positions: options.positions }),

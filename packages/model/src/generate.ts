@@ -11,6 +11,8 @@ export interface GenerateOptions {
   readonly topK?: number;
   /** Seed of the draws; default the engine's. */
   readonly seed?: number;
+  /** Tokens of the prompt that are read at a time; see `DecoderModel.prefill`. */
+  readonly chunk?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -22,7 +24,7 @@ export interface GenerateOptions {
  */
 export async function* generate(model: DecoderModel, prompt: readonly number[], options: GenerateOptions): AsyncGenerator<number, void, void> {
   const { engine, spec } = model;
-  const { tokens, temperature = 1, topK: k, seed = engine.seed, signal } = options;
+  const { tokens, temperature = 1, topK: k, seed = engine.seed, chunk, signal } = options;
   if (prompt.length === 0) throw new PolyheadError("MODEL_PROMPT", "the prompt is empty", "start from at least one token");
   if (!(temperature >= 0)) throw new PolyheadError("CONFIG_RANGE", `temperature is ${temperature}; expected a number of at least 0`, "use 0 for greedy, 1 for the model's own distribution");
   if (k !== undefined && !(Number.isInteger(k) && k >= 1)) throw new PolyheadError("CONFIG_RANGE", `topK is ${k}; expected a whole number of at least 1`, "leave it out to draw among all tokens");
@@ -41,8 +43,8 @@ export async function* generate(model: DecoderModel, prompt: readonly number[], 
       const input = next;
       const drawn = engine.noGrad(() =>
         engine.scope(() => {
-          const logits = model.logits(model.ids(input), { cache });
-          return draw(logits.narrow(1, input.length - 1, 1).reshape([1, spec.vocab]), temperature, k, seed, i);
+          const logits = model.prefill(model.ids(input), { cache, ...(chunk !== undefined && { chunk }) });
+          return draw(logits.reshape([1, spec.vocab]), temperature, k, seed, i);
         }),
       );
       const id = await drawn.item();

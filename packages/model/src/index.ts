@@ -1,5 +1,5 @@
 export type { DecoderConfig, NormPlace } from "./config.ts";
-export { DecoderModel, type ForwardOptions } from "./decoder.ts";
+export { DecoderModel, type ForwardOptions, type PrefillOptions } from "./decoder.ts";
 export { feedForward, type Activation, type FeedForward, type FeedForwardConfig } from "./feed-forward.ts";
 export { generate, type GenerateOptions } from "./generate.ts";
 export type { Parameter, Parameters } from "./parameters.ts";

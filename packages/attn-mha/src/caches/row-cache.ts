@@ -40,6 +40,10 @@ export abstract class RowCache implements KvCache<Tensor> {
     return this.timeline.length;
   }
 
+  get overflow(): "error" | "slide" {
+    return this.window === undefined ? "error" : "slide";
+  }
+
   get largestStep(): number {
     return this.timeline.largestStep;
   }

@@ -42,6 +42,7 @@ export interface KvCache<T extends TensorLike> {
   readonly position: Count;
   readonly capacity: number;
   readonly batch: number;
+  readonly overflow: "error" | "slide";
   /** Rows that one step may add at most: the capacity, or where it slides, what a query's window leaves of it. */
   readonly largestStep: number;
   /** Device memory that its rows take now. */
