@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 
-const benches = ["matmul", "train"] as const;
+const benches = ["matmul", "train", "attention"] as const;
 export type Bench = (typeof benches)[number];
 
 export interface Args {
@@ -9,7 +9,12 @@ export interface Args {
   readonly reps: number;
   readonly only: readonly string[];
   readonly quick: boolean;
+  /** Cases whose name matches; all without it. */
+  readonly cases: RegExp;
+  /** Kernels that our model trains on, each a contender of its own; none: what the planner chooses. */
+  readonly kernels: readonly string[];
   readonly capSeconds: number;
+  readonly budgetSeconds: number;
   readonly help: boolean;
 }
 
@@ -17,9 +22,12 @@ export function usage(): string {
   return `npm run bench -- [${benches.join("] [")}] [options]
   --json        one JSON line a contender and case
   --reps N      timed repetitions (default 7)
-  --quick       three repetitions, and the smallest matmul alone
+  --quick       three repetitions, and the smallest sizes alone
   --only a,b    contenders whose name contains a or b
-  --cap N       seconds that a contender may take to get ready (default 300)`;
+  --cases RE    attention: cases whose name matches, such as 'causal (512|1024)' or 'decode'
+  --kernel a,b  train: kernels of our model, each a contender (default: what the planner chooses)
+  --cap N       seconds that a contender may take to get ready (default 300; attention 600)
+  --budget N    attention: seconds after which a contender is timed no more, three repetitions at least (default 40)`;
 }
 
 /** @throws Error that names the argument at fault. */
@@ -32,7 +40,10 @@ export function readArgs(argv: readonly string[]): Args {
       reps: { type: "string" },
       only: { type: "string", default: "" },
       quick: { type: "boolean", default: false },
-      cap: { type: "string", default: "300" },
+      cases: { type: "string", default: "" },
+      kernel: { type: "string", default: "" },
+      cap: { type: "string" },
+      budget: { type: "string", default: "40" },
       help: { type: "boolean", default: false },
     },
   });
@@ -45,9 +56,12 @@ export function readArgs(argv: readonly string[]): Args {
     benches: named.length > 0 ? named : benches,
     json: values.json,
     reps: positive("--reps", values.reps ?? (values.quick ? "3" : "7")),
-    only: values.only.split(",").filter((part) => part !== ""),
+    only: listed(values.only),
+    cases: pattern(values.cases),
+    kernels: listed(values.kernel),
     quick: values.quick,
-    capSeconds: positive("--cap", values.cap),
+    capSeconds: positive("--cap", values.cap ?? (named.includes("attention") || named.length === 0 ? "600" : "300")),
+    budgetSeconds: positive("--budget", values.budget),
     help: values.help,
   };
 }
@@ -55,6 +69,16 @@ export function readArgs(argv: readonly string[]): Args {
 /** Those whose name contains one of `parts`; all for none. */
 export function chosen<T extends { readonly name: string }>(contenders: readonly T[], parts: readonly string[]): T[] {
   return contenders.filter(({ name }) => parts.length === 0 || parts.some((part) => name.includes(part)));
+}
+
+const listed = (text: string): string[] => text.split(",").filter((part) => part !== "");
+
+function pattern(text: string): RegExp {
+  try {
+    return new RegExp(text);
+  } catch {
+    throw new Error(`--cases wants a regular expression, got '${text}'`);
+  }
 }
 
 function positive(option: string, text: string): number {

@@ -1,19 +1,27 @@
 import process from "node:process";
 import { adapterName, shareAdapter } from "./adapter.ts";
 import { chosen, readArgs, usage, type Args, type Bench } from "./args.ts";
+import { attentionCase, attentionGroups, type AttentionCase } from "./cases/attention.ts";
+import type { AttentionProblem } from "./cases/attention-problem.ts";
+import { withRatios } from "./cases/attention-ratios.ts";
 import { matmulCases } from "./cases/matmul.ts";
 import { trainCase } from "./cases/train.ts";
-import type { Case } from "./contender.ts";
+import type { Case, Contender } from "./contender.ts";
+import { ourFlash, ourUnfused } from "./ours/attention.ts";
 import { fmaCeiling } from "./ours/fma-ceiling.ts";
 import { ourGpt } from "./ours/gpt.ts";
 import { ourGpu } from "./ours/gpu.ts";
 import { ourMatmuls } from "./ours/matmul.ts";
+import { copyYardsticks, matmulYardstick } from "./ours/yardsticks.ts";
+import { jaxAttention } from "./peers/jax-attention.ts";
 import { jaxGpt } from "./peers/jax-gpt.ts";
 import { jaxMatmul } from "./peers/jax-matmul.ts";
+import { onnxOps, ortCpu, ortWebgpu } from "./peers/onnx-attention.ts";
+import { tfjsAttention } from "./peers/tfjs-attention.ts";
 import { tfjsGpt } from "./peers/tfjs-gpt.ts";
 import { tfjsMatmul } from "./peers/tfjs-matmul.ts";
-import { race } from "./race.ts";
-import { linesOf, table } from "./report.ts";
+import { race, raceTogether } from "./race.ts";
+import { linesOf, table, type Line } from "./report.ts";
 
 const run: Record<Bench, (args: Args, adapter: string) => Promise<void>> = {
   async matmul(args, adapter) {
@@ -26,15 +34,35 @@ const run: Record<Bench, (args: Args, adapter: string) => Promise<void>> = {
       await show(contest, args, adapter);
     }
   },
+  async attention(args, adapter) {
+    for (const group of attentionGroups(args)) {
+      const contests = group.map((listed) => attentionCase(listed, (of) => chosen(attentionContenders(of), args.only)));
+      const results = await raceTogether(contests, { ...args, note: noteOf("attention") });
+      const raced = contests.map((contest, i) => ({ shape: contest.problem, lines: linesOf(contest, results[i] ?? [], adapter) }));
+      for (const lines of withRatios(raced)) print(lines, args);
+    }
+  },
   async train(args, adapter) {
     await show(trainCase(chosen([ourGpt, jaxGpt("webgpu"), jaxGpt("wasm"), tfjsGpt], args.only)), args, adapter);
   },
 };
 
+/** Everybody who can do a case. */
+function attentionContenders({ purpose, shape }: AttentionCase): Contender<AttentionProblem>[] {
+  if (purpose === "memory") return [ourFlash, ourUnfused];
+  const onnx = onnxOps(shape).flatMap((op) => [ortWebgpu(op, false), ortWebgpu(op, true), ortCpu(op)]);
+  const yardsticks = shape.kind === "decode" ? copyYardsticks : [matmulYardstick];
+  return [ourFlash, ourUnfused, jaxAttention("webgpu"), tfjsAttention, ...onnx, ...yardsticks];
+}
+
 async function show<Problem>(contest: Case<Problem>, args: Args, adapter: string): Promise<void> {
-  const note = (line: string): void => void process.stderr.write(`# ${contest.bench} ${contest.name}: ${line}\n`);
-  const lines = linesOf(contest, await race(contest, { ...args, note }), adapter);
-  const text = args.json ? lines.map((line) => JSON.stringify(line)).join("\n") : `\n${table(lines)}`;
+  print(linesOf(contest, await race(contest, { ...args, note: noteOf(contest.bench) }), adapter), args);
+}
+
+const noteOf = (bench: string) => (line: string): void => void process.stderr.write(`# ${bench} ${line}\n`);
+
+function print(lines: readonly Line[], { json }: Args): void {
+  const text = json ? lines.map((line) => JSON.stringify(line)).join("\n") : `\n${table(lines)}`;
   process.stdout.write(`${text}\n`);
 }
 

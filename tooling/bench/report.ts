@@ -1,4 +1,4 @@
-import type { Case } from "./contender.ts";
+import type { Case, Facts, Role } from "./contender.ts";
 import type { Result } from "./race.ts";
 
 /** One line of `--json`: one contender on one case. What a failed contender has no number for is null. */
@@ -12,35 +12,47 @@ export interface Line {
   readonly maxError: number | null;
   readonly right: boolean;
   readonly adapter: string;
+  readonly role: Role;
   /** Place among the right ones, from 1. */
   readonly rank: number | null;
   readonly leastMs: number | null;
   readonly firstMs: number | null;
   readonly stepsPerSecond?: number;
   readonly ceilingGflops?: number;
+  /** Bytes that the case has to move, a second, in units of 10⁹. */
+  readonly gigabytesPerSecond?: number;
   readonly reason?: string;
-  readonly facts?: Record<string, number>;
+  readonly facts?: Facts;
+  /** Comparisons with other lines of the same run. */
+  readonly ratios?: Facts;
 }
 
 /** The lines of one raced case, in the order of its results. */
 export function linesOf<Problem>(contest: Case<Problem>, results: readonly Result[], adapter: string): Line[] {
-  return results.map((result, place) => ({
-    bench: contest.bench,
-    case: contest.name,
-    contender: result.contender,
-    ms: finite(result.ms),
-    gflops: result.ms === undefined ? null : finite(contest.flops / result.ms / 1e6),
-    maxError: finite(result.maxError),
-    right: result.verdict === "right",
-    adapter,
-    rank: result.verdict === "right" ? place + 1 : null,
-    leastMs: finite(result.leastMs),
-    firstMs: finite(result.firstMs),
-    ...(contest.bench === "train" && result.ms !== undefined ? { stepsPerSecond: Number((1000 / result.ms).toPrecision(6)) } : {}),
-    ...(contest.ceilingGflops === undefined ? {} : { ceilingGflops: Number(contest.ceilingGflops.toPrecision(6)) }),
-    ...(result.reason === undefined ? {} : { reason: result.reason }),
-    ...(result.facts === undefined ? {} : { facts: result.facts }),
-  }));
+  return results.map((result, place) => {
+    const { ms, role, verdict } = result;
+    const flops = result.flops ?? contest.flops;
+    const bytes = result.bytes ?? contest.bytes ?? 0;
+    return {
+      bench: contest.bench,
+      case: contest.name,
+      contender: result.contender,
+      ms: finite(ms),
+      gflops: ms === undefined || flops === 0 ? null : finite(flops / ms / 1e6),
+      maxError: finite(result.maxError),
+      right: verdict === "right",
+      adapter,
+      role,
+      rank: verdict === "right" && role !== "yardstick" ? place + 1 : null,
+      leastMs: finite(result.leastMs),
+      firstMs: finite(result.firstMs),
+      ...(contest.bench === "train" && ms !== undefined ? { stepsPerSecond: sixDigits(1000 / ms) } : {}),
+      ...(contest.ceilingGflops === undefined ? {} : { ceilingGflops: sixDigits(contest.ceilingGflops) }),
+      ...(bytes === 0 || ms === undefined ? {} : { gigabytesPerSecond: sixDigits(bytes / ms / 1e6) }),
+      ...(result.reason === undefined ? {} : { reason: result.reason }),
+      ...(result.facts === undefined ? {} : { facts: result.facts }),
+    };
+  });
 }
 
 /** A table of one case for people: right ones ranked and compared with the first, the others below with their reason. */
@@ -55,25 +67,31 @@ export function table(lines: readonly Line[]): string {
     const who = `${place}  ${line.contender.padEnd(widest)}`;
     return line.ms === null ? `${who}  failed: ${line.reason ?? "no time"}` : `${who}  ${numbers(line, line.ms, fastest)}`;
   });
-  const facts = lines.flatMap(({ contender, facts: found }) =>
-    found ? [`    ${contender}: ${Object.entries(found).map(([name, value]) => `${name} ${plain(value)}`).join(", ")}`] : [],
+  const facts = lines.flatMap(({ contender, facts: found, ratios }) =>
+    [found, ratios].flatMap((some) => (some ? [`    ${contender}: ${Object.entries(some).map(([name, value]) => `${name} ${plain(value)}`).join(", ")}`] : [])),
   );
   return [`${head.bench} ${head.case} on ${head.adapter}${ceiling}`, ...rows, ...facts].join("\n");
 }
 
 function numbers(line: Line, ms: number, fastest: number): string {
-  const times = line.right ? `×${(ms / fastest).toFixed(2)}`.padStart(7) : "      -";
+  const times = line.rank === null ? "      -" : `×${(ms / fastest).toFixed(2)}`.padStart(7);
   const rate = line.stepsPerSecond === undefined ? "" : `${line.stepsPerSecond.toFixed(2).padStart(8)} steps/s`;
   const error = `error ${line.maxError === null ? "NaN" : line.maxError.toExponential(1)}`;
   const verdict = line.right ? "" : `  WRONG: ${line.reason ?? ""}`;
-  return `${ms.toFixed(1).padStart(9)} ms ${times} ${(line.gflops ?? NaN).toFixed(2).padStart(8)} GFLOP/s${rate}  ${error}${verdict}`;
+  const flops = line.gflops === null ? " ".repeat(16) : `${line.gflops.toFixed(2).padStart(8)} GFLOP/s`;
+  const bytes = line.gigabytesPerSecond === undefined ? "" : `${line.gigabytesPerSecond.toFixed(2).padStart(8)} GB/s`;
+  return `${ms.toFixed(ms < 10 ? 3 : 1).padStart(9)} ms ${times} ${flops}${bytes}${rate}  ${error}${verdict}`;
 }
 
-function plain(value: number): string {
+function plain(value: number | string): string {
+  if (typeof value === "string") return value;
   return Number.isInteger(value) ? value.toLocaleString("en") : value.toFixed(2);
 }
 
-/** To six digits, since no timing has more; JSON has no NaN and no infinity. */
+/** No timing has more. */
+const sixDigits = (value: number): number => Number(value.toPrecision(6));
+
+/** JSON has no NaN and no infinity. */
 function finite(value: number | undefined): number | null {
-  return value !== undefined && Number.isFinite(value) ? Number(value.toPrecision(6)) : null;
+  return value !== undefined && Number.isFinite(value) ? sixDigits(value) : null;
 }

@@ -14,18 +14,22 @@ export function matmulProblem(size: number, products: number): MatmulProblem {
   return { size, a: randomArray(size * size, 1), b: randomArray(size * size, 2), products };
 }
 
-/** The product in float64, row by row so that the inner loop walks both B and C in order. */
-export function referenceProduct({ size, a, b }: MatmulProblem): Float64Array {
-  const c = new Float64Array(size * size);
-  for (let row = 0; row < size; row++) {
-    const into = c.subarray(row * size, (row + 1) * size);
-    for (let k = 0; k < size; k++) {
-      const scale = a[row * size + k] ?? NaN;
-      const from = b.subarray(k * size, (k + 1) * size);
-      for (let column = 0; column < size; column++) into[column]! += scale * from[column]!;
-    }
-  }
+/** The product in float64. */
+export function referenceProduct(problem: MatmulProblem): Float64Array {
+  const c = new Float64Array(problem.size ** 2);
+  for (let row = 0; row < problem.size; row++) c.set(referenceRow(problem, row), row * problem.size);
   return c;
+}
+
+/** One row of it, in an order of loops that walks both B and the row in order. */
+export function referenceRow({ size, a, b }: MatmulProblem, row: number): Float64Array {
+  const into = new Float64Array(size);
+  for (let k = 0; k < size; k++) {
+    const scale = a[row * size + k] ?? NaN;
+    const from = b.subarray(k * size, (k + 1) * size);
+    for (let column = 0; column < size; column++) into[column]! += scale * from[column]!;
+  }
+  return into;
 }
 
 /** Largest deviation from `want`, relative to the largest entry of `want`; NaN when any entry is, or a length differs. */

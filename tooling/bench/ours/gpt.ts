@@ -17,6 +17,7 @@ const lab = createLab(decoder, mha, reference, learned, layer, untied);
 /** The model composed from plugins and trained by the trainer, as a user would. */
 export const ourGpt: Contender<GptProblem> = {
   name: "polyhead",
+  role: "ours",
   async setup(problem) {
     const { layers, width, heads, context, vocab, batch } = problem.shape;
     const gpu = await ourGpu();

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Case, Contender } from "../contender.ts";
-import { median, race, rank, type Result } from "../race.ts";
+import { joined, median, race, raceTogether, rank, type Result } from "../race.ts";
 
 /** A clock that stands still but for what contenders make of it. */
 function stage() {
@@ -32,14 +32,15 @@ test("the median is the middle value, and the mean of the middle two for an even
   expect(median([])).toBeNaN();
 });
 
-test("right contenders rank by time, and the wrong and the failed follow however fast they are", () => {
+test("right contenders rank by time; the wrong, the failed and the yardsticks follow however fast they are", () => {
   const results: Result[] = [
-    { contender: "failed", verdict: "failed" },
-    { contender: "fast but wrong", verdict: "wrong", ms: 1 },
-    { contender: "slow", verdict: "right", ms: 30 },
-    { contender: "quick", verdict: "right", ms: 20 },
+    { contender: "yardstick", role: "yardstick", verdict: "right", ms: 2 },
+    { contender: "failed", role: "peer", verdict: "failed" },
+    { contender: "fast but wrong", role: "peer", verdict: "wrong", ms: 1 },
+    { contender: "slow", role: "native", verdict: "right", ms: 30 },
+    { contender: "quick", role: "ours", verdict: "right", ms: 20 },
   ];
-  expect(rank(results).map((r) => r.contender)).toEqual(["quick", "slow", "fast but wrong", "failed"]);
+  expect(rank(results).map((r) => r.contender)).toEqual(["quick", "slow", "fast but wrong", "failed", "yardstick"]);
 });
 
 test("contenders take turns in an order that rotates", async () => {
@@ -105,4 +106,55 @@ test("a contender that is not ready within the cap is failed", async () => {
   const stuck: Contender<null> = { name: "stuck", setup: () => new Promise(() => undefined) };
   const [result] = await race(contest([stuck]), { ...options, capSeconds: 0.01 });
   expect(result).toMatchObject({ verdict: "failed", reason: "not ready within 0.01 s (--cap)" });
+});
+
+test("cases that race together take turns with each other, and get their own contenders back", async () => {
+  const { contender, contest, calls, options } = stage();
+  const full = { ...contest([contender("a", 1)]), name: "full" };
+  const causal = { ...contest([contender("b", 1), contender("c", 1)]), name: "causal" };
+  const results = await raceTogether([full, causal], { ...options, reps: 2 });
+  expect(calls.join("")).toBe("abc" + "abc" + "bca");
+  expect(results.map((of) => of.map((r) => r.contender).sort())).toEqual([["a"], ["b", "c"]]);
+});
+
+test("a contender past its budget is timed three times, and a cheap one as often as asked", async () => {
+  const { contender, contest, calls, options } = stage();
+  await race(contest([contender("slow", 30_000), contender("quick", 1)]), { ...options, reps: 5, budgetSeconds: 40 });
+  expect(calls.filter((name) => name === "slow")).toHaveLength(1 + 3);
+  expect(calls.filter((name) => name === "quick")).toHaveLength(1 + 5);
+});
+
+test("a yardstick is timed by its own work and judged by its own check", async () => {
+  const { contest, options } = stage();
+  let now = 0;
+  const copy = (error: number): Contender<null> => ({
+    name: "copy",
+    role: "yardstick",
+    setup: () =>
+      Promise.resolve({
+        run: () => { now += 12; return Promise.resolve(Float32Array.of(99)); },
+        yardstick: { flops: 0, bytes: 64, perRun: 4, error: ([value]) => (value === 99 ? error : NaN) },
+      }),
+  });
+  const clock = (): number => now;
+  const [right] = await race(contest([copy(0)]), { ...options, clock });
+  expect(right).toMatchObject({ verdict: "right", ms: 3, flops: 0, bytes: 64 });
+  const [wrong] = await race(contest([copy(1)]), { ...options, clock });
+  expect(wrong?.verdict).toBe("wrong");
+});
+
+test("outputs are brought into the case's order outside of the timed span", async () => {
+  const { contest, options } = stage();
+  let now = 0;
+  const gradients: Contender<null> = {
+    name: "a",
+    setup: () =>
+      Promise.resolve({
+        run: () => { now += 5; return Promise.resolve([Float32Array.of(7), Float32Array.of(1)]); },
+        arrange: ([, second]) => { now += 1000; return second!; },
+      }),
+  };
+  const [result] = await race(contest([gradients]), { ...options, clock: () => now });
+  expect(result).toMatchObject({ verdict: "right", ms: 5 });
+  expect([...joined([Float32Array.of(1, 2), Float32Array.of(3)])]).toEqual([1, 2, 3]);
 });

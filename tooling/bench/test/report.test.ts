@@ -10,9 +10,9 @@ const contest: Case<null> = {
   bench: "matmul", name: "512", problem: null, contenders: [], flops: 1e9, perRun: 1, warmups: 1, error: () => 0, tolerance: 1e-5, ceilingGflops: 100,
 };
 const results: Result[] = [
-  { contender: "good", verdict: "right", ms: 10, leastMs: 9, firstMs: 50, maxError: 1e-7, facts: { dispatches: 120 } },
-  { contender: "liar", verdict: "wrong", ms: 1, leastMs: 1, firstMs: 5, maxError: NaN, reason: "error NaN, where 1e-5 is allowed" },
-  { contender: "gone", verdict: "failed", reason: "no backend" },
+  { contender: "good", role: "ours", verdict: "right", ms: 10, leastMs: 9, firstMs: 50, maxError: 1e-7, facts: { dispatches: 120 } },
+  { contender: "liar", role: "peer", verdict: "wrong", ms: 1, leastMs: 1, firstMs: 5, maxError: NaN, reason: "error NaN, where 1e-5 is allowed" },
+  { contender: "gone", role: "peer", verdict: "failed", reason: "no backend" },
 ];
 
 test("a JSON line holds what was measured, null for what has no number, and says who is right", () => {
@@ -37,6 +37,19 @@ test("the table names the adapter, ranks the right, calls the wrong wrong and gi
   expect(facts).toBe("    good: dispatches 120");
 });
 
+test("a case of bytes is given in GB/s, and a yardstick in its own work, without a rank", () => {
+  const copy: Result = { contender: "copy", role: "yardstick", verdict: "right", ms: 2, leastMs: 2, firstMs: 2, maxError: 0, flops: 0, bytes: 8e6 };
+  const [good, , , last] = linesOf({ ...contest, bytes: 1e8 }, [...results, copy], "gpu");
+  expect(good).toMatchObject({ gflops: 100, gigabytesPerSecond: 10, rank: 1 });
+  expect(last).toMatchObject({ gflops: null, gigabytesPerSecond: 4, rank: null, role: "yardstick", right: true });
+  expect(table([last!])).toMatch(/^ - {2}copy .* {7}- .* 4\.00 GB\/s {2}error 0\.0e\+0$/m);
+});
+
+test("the table says what our lines amount to beside the others", () => {
+  const [good] = linesOf(contest, results, "gpu");
+  expect(table([{ ...good!, ratios: { "times best peer": 8.25, "best peer": "tfjs" } }])).toContain("    good: times best peer 8.25, best peer tfjs");
+});
+
 test("a product's error is relative to its largest entry, and NaN or a missing entry is never right", () => {
   const want = Float64Array.of(1, -10);
   expect(relativeError(Float32Array.of(1.5, -10), want)).toBeCloseTo(0.05, 12);
@@ -52,8 +65,10 @@ test("a loss is compared with the reference as far as it goes, and must be finit
 });
 
 test("an unknown bench and a bad count are refused by name", () => {
-  expect(() => readArgs(["matmull"])).toThrow("unknown bench 'matmull'; there are: matmul, train");
+  expect(() => readArgs(["matmull"])).toThrow("unknown bench 'matmull'; there are: matmul, train, attention");
   expect(() => readArgs(["--reps", "0"])).toThrow("--reps wants a whole number from 1, got '0'");
+  expect(() => readArgs(["--cases", "("])).toThrow("--cases wants a regular expression, got '('");
+  expect(readArgs(["train", "--kernel", "flash,reference"]).kernels).toEqual(["flash", "reference"]);
   expect(readArgs(["train", "--quick", "--only", "a,b"])).toMatchObject({ benches: ["train"], reps: 3, only: ["a", "b"] });
 });
 

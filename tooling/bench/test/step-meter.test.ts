@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { stepMeter, type Counted } from "../ours/step-meter.ts";
 
 test("a meter counts the steady half of the steps: medians of time, the maximum of allocations", async () => {
-  const stats = { dispatches: 0, submits: 0, bindGroups: 0, pipelines: 0, buffers: 0, liveBytes: 0, peakBytes: 640, heldBytes: 0 };
+  const stats = { dispatches: 0, submits: 0, replays: 0, bindGroups: 0, pipelines: 0, buffers: 0, liveBytes: 0, peakBytes: 640, heldBytes: 0 };
   const gpu: Counted = { get stats() { return { ...stats }; } };
   let now = 0;
   const meter = stepMeter(gpu, () => now);
