@@ -8,6 +8,7 @@ import { runForward } from "./forward.ts";
 import { asRows, cutHead } from "./operands.ts";
 import { pullBack } from "./pull-back.ts";
 import { shapeOf } from "./shape.ts";
+import { isFused, type FusedTemplate } from "./spec.ts";
 
 export interface FlashOptions {
   /** Forces templates, pass by pass; the rest are chosen: what was measured on this adapter, else the shipped table. */
@@ -30,24 +31,26 @@ export function flashAttention(inputs: KernelInputs<Tensor>, { templates }: Flas
   return engine.scope(() => {
     const ready = readable(inputs);
     const choice = { ...choose(engine.gpu, shapeOf(inputs, ready)), ...templates };
-    if (choice.forward.template.kind === "unfused") return unfusedAttention(inputs);
-    const call = callOf(inputs, ready, choice.forward.packed);
-    const forward = choice.forward;
-    const { o, lse } = engine.noGrad(() => engine.scope(() => runForward(call, forward.template as never, forward.splits)));
-    linkBackward(inputs, call, { o, lse }, choice);
+    const { template, splits, packed } = choice.forward;
+    const backward = [choice.dq.template, choice.dkv.template].filter(isFused);
+    // Without one fused pass, the scores are in memory anyway.
+    if (!isFused(template) || (engine.gradEnabled && backward.length < 2)) return unfusedAttention(inputs);
+    const call = callOf(inputs, ready, packed);
+    const { o, lse } = engine.noGrad(() => engine.scope(() => runForward(call, template, splits)));
+    linkBackward(inputs, call, { o, lse }, backward);
     return { o: cutHead(o, inputs.v.shape[3]!), lse };
   });
 }
 
 /** Hangs o and lse on the tape. */
-function linkBackward(inputs: KernelInputs<Tensor>, call: Call, { o, lse }: KernelOutputs<Tensor>, choice: FlashChoice): void {
+function linkBackward(inputs: KernelInputs<Tensor>, call: Call, { o, lse }: KernelOutputs<Tensor>, [dqTemplate, dkvTemplate]: readonly FusedTemplate[]): void {
   const { engine } = o;
   const { q, k, v, bias } = call;
   const { program } = call.form;
   const learned = learnedTensors(inputs.score);
   const taught = learnedTables(program).map((capture) => learned.get(capture)!);
   const wanted = [q, k, v, ...(bias ? [bias] : []), ...taught];
-  if (!engine.gradEnabled || !wanted.some((x) => x.requiresGrad)) return;
+  if (dqTemplate === undefined || dkvTemplate === undefined || !engine.gradEnabled || !wanted.some((x) => x.requiresGrad)) return;
   // Tables as the reference kernel lays them out, for the gradients of those that are learned.
   const tables: Tables | undefined = taught.some((x) => x.requiresGrad) ? gatherTables(engine, program.tables, learned) : undefined;
   const kept = { q, k, v, o, lse, bias, tables: call.tables, floats: tables?.floats, ints: tables?.ints };
@@ -60,7 +63,6 @@ function linkBackward(inputs: KernelInputs<Tensor>, call: Call, { o, lse }: Kern
       const back = { ...call, form: { ...call.form, packed: false }, scalars: { ...call.scalars, rows: call.Tq }, q: again.q, k: again.k, v: again.v, bias: again.bias, tables: again.tables };
       const g = asRows(dO ?? engine.zeros(again.o.shape));
       const backward = { call: back, g, ld: runDelta(back, { o: again.o, lse: again.lse, g, dlse: dLse }) };
-      const { dq: dqTemplate, dkv: dkvTemplate } = choice;
       const dq = q.requiresGrad ? pullBack(runDq(backward, dqTemplate), "q", inputs, again.q) : undefined;
       const { dk, dv } = k.requiresGrad || v.requiresGrad ? runDkv(backward, dkvTemplate) : {};
       const dBias = bias?.requiresGrad ? sumTo(runDs(backward, dqTemplate, "before"), bias.shape) : undefined;

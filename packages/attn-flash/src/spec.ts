@@ -42,6 +42,8 @@ export interface UnfusedTemplate {
 export type FusedTemplate = SubgroupTemplate | RowTemplate | TileTemplate;
 export type FlashTemplate = FusedTemplate | UnfusedTemplate;
 
+export const isFused = (t: FlashTemplate): t is FusedTemplate => t.kind !== "unfused";
+
 /** The three passes over scores; each has a winner of its own. */
 export type Pass = "forward" | "dq" | "dkv";
 

@@ -13,7 +13,7 @@ function reason({ ms, others, refused }: Omit<Plan, "explain">): string {
 }
 
 /** A plan in plain words: the kernel and why, the problem, the lowering of each hook, and why not the others. */
-export function explainPlan(plan: Omit<Plan, "explain">): string {
+export function explainPlan(plan: Omit<Plan, "explain">, notes: readonly string[] = []): string {
   const { kernel, how, others, refused, problem } = plan;
   const { heads, kvHeads, headDimQK, headDimV, dtype, mask, backward } = problem;
   const size = headDimQK === headDimV ? String(headDimQK) : `${String(headDimQK)}/${String(headDimV)}`;
@@ -23,6 +23,7 @@ export function explainPlan(plan: Omit<Plan, "explain">): string {
   ];
   for (const hook of [...problem.qk, ...problem.score]) lines.push(`  hook '${hook.id}' at '${hook.site}': ${how[hook.id] ?? ""}`);
   if (problem.cache === "paged") lines.push(`  cache: pages, ${kernel.paged === true ? "which the kernel reads where they lie" : "gathered into rows at every step, since the kernel takes none"}`);
+  for (const note of notes) lines.push(`  ${note}`);
   for (const other of others) lines.push(`  not '${other.kernel}': it can, ${other.ms === undefined ? "but was not measured" : `in ${milliseconds(other.ms)}`}`);
   for (const { kernel: name, why } of refused) lines.push(`  not '${name}': ${why.join("; ")}`);
   return lines.join("\n");

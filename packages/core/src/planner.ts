@@ -101,5 +101,5 @@ export function plan(problem: Problem, kernels: readonly AnyKernel[], caps: Caps
     refused,
     problem,
   };
-  return Object.freeze({ ...facts, explain: () => explainPlan(facts) });
+  return Object.freeze({ ...facts, explain: () => explainPlan(facts, chosen.kernel.notes?.(chosen.problem, caps) ?? []) });
 }

@@ -19,6 +19,11 @@ type Bytes = Float32Array | Uint32Array | Int32Array | Uint16Array | Uint8Array;
 /** Dispatches recorded before they are sent: enough to amortise a submit, few enough that the device starts early. */
 const BATCH = 64;
 
+const devices = new WeakMap<GpuCaps, Gpu>();
+
+/** The device that these very capabilities were read from: for whoever is told what a device can do, and knows what it did. */
+export const deviceOf = (caps: object): Gpu | undefined => devices.get(caps as GpuCaps);
+
 /** Opens a device on `adapter`. In Node, `@polyhead/gpu-node` finds the adapter; in browsers, `navigator.gpu.requestAdapter()` does. */
 export async function openGpu(adapter: GPUAdapter, options: GpuOptions = {}): Promise<Gpu> {
   const device = await adapter.requestDevice({
@@ -58,6 +63,7 @@ export class Gpu {
   constructor(device: GPUDevice, info: GPUAdapterInfo, options: GpuOptions = {}) {
     this.device = device;
     this.caps = readCaps(device, info);
+    devices.set(this.caps, this);
     this.info = readInfo(info);
     this.#poison = options.poison ?? false;
     this.#onWait = options.onWait;

@@ -45,7 +45,7 @@ export class DecoderModel {
     this.spec = spec;
     this.#parts = parts;
     const { place } = config.norm;
-    this.#planFor = (use) => workshop.plan(problemOf(parts, { ...use, mask: spec.mask, dropout: use.backward && spec.dropout > 0 }), engine.gpu.caps, spec.kernel);
+    this.#planFor = (use) => workshop.plan(problemOf(parts, { ...use, mask: spec.mask, dropout: use.backward && spec.dropout > 0, sizes: { batch: 1, queries: spec.context, keys: spec.context } }), engine.gpu.caps, spec.kernel);
     this.plan = this.#planFor({ backward: true, cache: "none", dtype: "f32", padded: false });
 
     this.parameters = new Parameters(engine, spec.layers);

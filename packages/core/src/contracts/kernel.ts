@@ -69,5 +69,7 @@ export interface KernelPlugin<N extends string = string, T extends TensorLike = 
   unsupported(problem: LoweredProblem, caps: Caps): string[];
   /** Milliseconds measured on this adapter for this problem, or undefined where nothing was measured. */
   cost?(problem: LoweredProblem, caps: Caps): number | undefined;
+  /** What `plan().explain()` should say of how this kernel computes the problem here: templates, measurements. One line a fact. */
+  notes?(problem: LoweredProblem, caps: Caps): string[];
   run(inputs: KernelInputs<T>): KernelOutputs<T>;
 }

@@ -1,0 +1,53 @@
+import type { Gpu } from "@polyhead/gpu";
+import type { BackwardChoice, ForwardChoice } from "./choose.ts";
+import { refusal } from "./limits.ts";
+import type { FlashShape } from "./shape.ts";
+import { templateName, type FlashTemplate, type Pass } from "./spec.ts";
+
+type Device = Pick<Gpu, "caps" | "info">;
+
+/** A choice in a few letters, as records and plans print it. */
+export const choiceName = ({ template, splits, packed }: ForwardChoice): string => `${templateName(template)}${splits > 1 ? ` /${splits}` : ""}${packed ? " packed" : ""}`;
+
+const tile = (x: number, y: number, rows: number, keys: number): FlashTemplate => ({ kind: "tile", x, y, rows, keys });
+
+/** The largest power of two that is at most n. */
+const below = (n: number): number => 2 ** Math.floor(Math.log2(Math.max(1, n)));
+
+/**
+ * The shipped table: what is used where nothing was measured, best first; the first that the device and the shape allow is
+ * taken. Software adapters run a subgroup on SIMD units and emulate workgroup memory, so theirs are tall subgroup tiles.
+ * Hardware gets register tiles with workgroup memory for many rows, and a subgroup a row group for few.
+ */
+function table({ caps: { subgroupSize: lanes }, info: { software } }: Device, pass: Pass, rows: number): FlashTemplate[] {
+  const subgroup = (r: number, keys: number): FlashTemplate[] => (lanes >= 4 ? [{ kind: "subgroup", lanes, rows: r, keys, subgroups: 1 }] : []);
+  const direct: FlashTemplate = { kind: "row", threads: 64, keys: 4, staged: false };
+  const few = Math.min(8, 2 ** Math.ceil(Math.log2(rows)));
+  if (software) {
+    // Compiling a tall tile takes longer than a short problem takes to run.
+    const forward = rows <= 8 ? subgroup(few, 4) : rows <= 128 ? subgroup(8, 2) : subgroup(16, 4);
+    return [...(pass === "forward" ? forward : subgroup(8, 2)), direct, tile(8, 8, 4, 4), tile(16, 4, 2, 2), { kind: "unfused" }];
+  }
+  return [
+    ...(pass === "forward" && rows <= 8 ? subgroup(few, lanes >= 32 ? 1 : 4) : []),
+    tile(16, 16, 4, 4), tile(16, 8, 4, 4), tile(8, 8, 4, 4), tile(16, 4, 2, 2),
+    ...subgroup(8, 1), { kind: "row", threads: 64, keys: 4, staged: true }, direct, { kind: "unfused" },
+  ];
+}
+
+/** Workgroups that keep a device busy. */
+const enough = ({ info }: Device): number => (info.software ? 16 : 512);
+
+export function defaultForward(gpu: Device, shape: FlashShape): ForwardChoice {
+  const { batch, heads, kvHeads, queries, keys } = shape;
+  const packed = kvHeads < heads && queries <= 8;
+  const rows = packed ? (queries * heads) / kvHeads : queries;
+  const template = table(gpu, "forward", rows).find((t) => refusal(t, shape, gpu.caps, "forward") === undefined)!;
+  const workgroups = batch * (packed ? kvHeads : heads) * Math.ceil(rows / 16);
+  const splits = rows > 64 ? 1 : Math.min(64, below(Math.max(1, enough(gpu) / workgroups)), below(Math.max(1, keys / 256)));
+  return { template, splits: template.kind === "unfused" ? 1 : splits, packed };
+}
+
+export function defaultBackward(gpu: Device, shape: FlashShape, pass: "dq" | "dkv"): BackwardChoice {
+  return { template: table(gpu, pass, pass === "dq" ? shape.queries : shape.keys).find((t) => refusal(t, shape, gpu.caps, pass) === undefined)! };
+}
