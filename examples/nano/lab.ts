@@ -1,4 +1,5 @@
 // The parts this example composes from. Each is a package of its own: install what you use.
+import { flash } from "@polyhead/attn-flash";
 import { mha, reference } from "@polyhead/attn-mha";
 import { createLab, none } from "@polyhead/core";
 import { tied } from "@polyhead/embed-tied";
@@ -9,4 +10,4 @@ import { rms } from "@polyhead/norm-rms";
 import { learned, sinusoidal } from "@polyhead/pos-absolute";
 import { rope } from "@polyhead/pos-rope";
 
-export const lab = createLab(mha, rope, learned, sinusoidal, none, layer, rms, tied, untied, reference, decoder);
+export const lab = createLab(mha, rope, learned, sinusoidal, none, layer, rms, tied, untied, flash, reference, decoder);
