@@ -25,7 +25,7 @@ export function withRatios(raced: readonly Raced[]): Line[][] {
     const peer = best(lines, "peer");
     const native = best(lines, "native");
     const matmul = lines.find(({ role, right, gflops }) => role === "yardstick" && right && gflops !== null);
-    const copies = lines.flatMap(({ role, right, gigabytesPerSecond }) => (role === "yardstick" && right ? [gigabytesPerSecond ?? NaN] : []));
+    const copies = lines.flatMap(({ role, right, gigabytesPerSecond }) => (role === "yardstick" && right ? (gigabytesPerSecond ?? []) : []));
     const like = (wanted: Partial<AttentionShape>, contender: string): Line | undefined =>
       raced.find((other) => sameShape(other.shape, { ...shape, ...wanted }))?.lines.find((line) => line.contender === contender && line.right);
     return lines.map((line) => {
@@ -39,7 +39,7 @@ export function withRatios(raced: readonly Raced[]): Line[][] {
         "of native CPU": over(line.ms, native?.ms),
         "of full": over(line.ms, full?.ms),
         "of forward": over(line.ms, forward?.ms),
-        "of copy": shape.kind === "decode" ? over(line.gigabytesPerSecond, Math.max(...copies)) : undefined,
+        "of copy": copies.length > 0 ? over(line.gigabytesPerSecond, Math.max(...copies)) : undefined,
       });
       return Object.keys(ratios).length === 0 ? line : { ...line, ratios };
     });

@@ -32,7 +32,7 @@ export function jaxAttention(device: JaxDevice): Contender<AttentionProblem> {
           await jax.blockUntilReady(results);
           const last = results.pop() ?? [];
           for (const result of results.flat()) result.dispose();
-          const read = [];
+          const read: Float32Array[] = [];
           for (const array of last) read.push((await array.data()) as Float32Array);
           return read;
         },

@@ -67,7 +67,9 @@ test("decode is set against the faster copy", () => {
     line("ours", "flash", 1, { gigabytesPerSecond: 6 }),
     line("yardstick", "command", 1, { gflops: null, gigabytesPerSecond: 8 }), line("yardstick", "kernel", 1, { gflops: null, gigabytesPerSecond: 10 }),
   ];
-  expect(ratiosOf([{ shape: { ...shape, kind: "decode", causal: false }, lines }])).toEqual({ "of copy": 0.6 });
+  const decode: AttentionShape = { ...shape, kind: "decode", causal: false };
+  expect(ratiosOf([{ shape: decode, lines }])).toEqual({ "of copy": 0.6 });
+  expect(ratiosOf([{ shape: decode, lines: lines.slice(0, 1) }])).toBeUndefined();
 });
 
 test("what is wrong is compared with nothing, and nothing with what is wrong", () => {
