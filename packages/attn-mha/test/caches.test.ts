@@ -334,6 +334,25 @@ describe("a pool of pages", () => {
     expect(gpu.stats.liveBytes).toBe(before);
   });
 
+  it("of just enough pages is enough", () => {
+    const pool = new PagePool(engine, { kvHeads: 1, headDim: 4, pageSize: 16, pages: 4 });
+    const add = (cache: PagedCache, n: number): void => { engine.scope(() => { const rows = engine.zeros([cache.batch, 1, n, 4]); cache.append(rows, rows); cache.advance(n); }); };
+    const prompt = new PagedCache(engine, { pool, batch: 1, capacity: 32 });
+    add(prompt, 24);
+    const beams = prompt.fork([0, 0, 0]);
+    prompt.dispose();
+    // Two copies of the half-full page; the third beam keeps it.
+    add(beams, 8);
+    expect(pool.held).toBe(4);
+    expect(() => { add(beams, 1); }).toThrow(/ATTN_CACHE_FULL/);
+    beams.dispose();
+    const sliding = new PagedCache(engine, { pool, batch: 2, capacity: 17, window: 16 });
+    for (let i = 0; i < 80; i++) add(sliding, 1);
+    expect(pool.held).toBe(4);
+    sliding.dispose();
+    pool.dispose();
+  });
+
   it("keeps what it held when it grows", async () => {
     const to = setting();
     const x = input(1, 47);

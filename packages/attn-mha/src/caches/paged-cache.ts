@@ -31,7 +31,7 @@ export class PagedCache extends RowCache {
     super({ ...options, ...(pool.dtype && { dtype: pool.dtype }) });
     this.#engine = engine;
     this.#options = options;
-    this.pool = pool instanceof PagePool ? pool.open() : new PagePool(engine, pool);
+    this.pool = "open" in pool ? pool.open() : new PagePool(engine, pool);
     const { batch, capacity, window } = this;
     // Dropping whole pages leaves up to one more than the capacity asks for.
     const columns = Math.ceil(capacity / this.pool.pageSize) + (window === undefined ? 0 : 1);
@@ -55,9 +55,11 @@ export class PagedCache extends RowCache {
     const held = timeline.held - drop * pageSize;
     const wanted = Math.ceil((held + rows) / pageSize);
     const last = Math.floor(held / pageSize);
-    // The page that the first new row goes to, where it is there already and somebody else holds it too.
-    const shared = this.#pages.filter((pages) => pages[last + drop] !== undefined && pool.holders(pages[last + drop]!) > 1);
-    pool.reserve(shared.length + this.#pages.reduce((sum, pages) => sum + Math.max(0, wanted + drop - pages.length), 0));
+    // New ones, and copies of the page that the first new row goes to: all of its holders but one need one, and those elsewhere keep it.
+    const fresh = this.#pages.reduce((sum, pages) => sum + Math.max(0, wanted + drop - pages.length), 0);
+    const copies = tally(this.#pages.flatMap((pages) => pages.slice(last + drop, last + drop + 1))).map(([page, mine]) => (pool.holders(page) > mine ? mine : mine - 1));
+    const freed = tally(this.#pages.flatMap((pages) => pages.slice(0, drop))).filter(([page, mine]) => pool.holders(page) === mine);
+    pool.reserve(fresh + copies.reduce((sum, n) => sum + n, 0) - freed.length);
 
     let changed = drop > 0;
     for (const pages of this.#pages) {
@@ -128,4 +130,11 @@ export class PagedCache extends RowCache {
     this.#pages.forEach((pages, b) => { entries.set(pages, b * columns); });
     this.#engine.upload(this.#table, entries);
   }
+}
+
+/** How often each page is named. */
+function tally(pages: readonly number[]): [page: number, times: number][] {
+  const times = new Map<number, number>();
+  for (const page of pages) times.set(page, (times.get(page) ?? 0) + 1);
+  return [...times];
 }
