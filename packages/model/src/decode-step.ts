@@ -1,5 +1,4 @@
-import { PolyheadError, type KvCache } from "@polyhead/core";
-import { formula } from "@polyhead/expr";
+import { formula, PolyheadError, type KvCache } from "@polyhead/core";
 import { map, type Engine, type RecordedStep, type Tensor } from "@polyhead/tensor";
 import type { DecoderModel } from "./decoder.ts";
 

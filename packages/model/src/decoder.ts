@@ -88,7 +88,7 @@ export class DecoderModel {
     const drop = options.training === true ? this.spec.dropout : 0;
     return engine.scope(() => {
       let x = this.#parts.embedding.embed(ids, this.#embedding);
-      for (const { hook, params } of this.#hooks) if (hook.site === "embed") x = addTable(x, hook, params["table"]!, offset, batch, options.positions);
+      for (const { hook, params } of this.#hooks) if (hook.site === "embed") x = addTable(x, hook, params["table"]!, options.positions ?? this.#positions(options.cache, batch, rows));
       if (drop > 0) x = dropout(x, drop);
       const shared = this.#context(offset, drop, options);
       let attentions = 0;
@@ -172,15 +172,30 @@ export class DecoderModel {
     this.parameters.dispose();
   }
 
-  /** How many tokens a cache holds already; ids and they must fit the context together. */
-  #checkLength(ids: Tensor, cache: ForwardOptions["cache"]): number {
+  /**
+   * How many tokens a cache holds already; they and `rows` more must fit the context.
+   *
+   * @throws PolyheadError `MODEL_CONTEXT`
+   */
+  checkRoom(rows: number, cache: ForwardOptions["cache"]): number {
     const offset = cache?.[0]?.length ?? 0;
-    if (ids.rank !== 2) throw new PolyheadError("MODEL_IDS", `ids of shape [${ids.shape.join(", ")}]; expected [batch, tokens]`, "reshape them to [1, tokens] for a single sequence");
-    const positions = offset + ids.shape[1]!;
+    const positions = offset + rows;
     if (positions > this.spec.context) {
       throw new PolyheadError("MODEL_CONTEXT", `${positions} positions; this model's context holds ${this.spec.context}`, "cut the sequence to its last tokens, or build the model with a longer context");
     }
     return offset;
+  }
+
+  #checkLength(ids: Tensor, cache: ForwardOptions["cache"]): number {
+    if (ids.rank !== 2) throw new PolyheadError("MODEL_IDS", `ids of shape [${ids.shape.join(", ")}]; expected [batch, tokens]`, "reshape them to [1, tokens] for a single sequence");
+    return this.checkRoom(ids.shape[1]!, cache);
+  }
+
+  /** Where the rows of a pass stand: the first row of a table that they take, or in a step that may be replayed, a live u32 `[B, 1]`. */
+  #positions(cache: ForwardOptions["cache"], batch: number, rows: number): number | Tensor {
+    const position = cache?.[0]?.position ?? 0;
+    if (typeof position === "number") return position;
+    return rows === 1 ? this.engine.full([batch, 1], position, "u32") : position.value;
   }
 
   /** What all sublayers of one pass are told alike; each has a cache of its own. */
@@ -199,10 +214,10 @@ export class DecoderModel {
   }
 }
 
-/** x · tokenScale + table[position]; rows of a batch share their positions unless told otherwise. */
-function addTable(x: Tensor, hook: EmbedHook, table: Tensor, offset: number, batch: number, positions: Tensor | undefined): Tensor {
+/** x · tokenScale + table[position]; rows of a batch share their positions where only the first of them is told. */
+function addTable(x: Tensor, hook: EmbedHook, table: Tensor, positions: number | Tensor): Tensor {
   const token = hook.tokenScale === 1 ? x : scale(x, hook.tokenScale);
-  const [, rows = 0, width = 0] = x.shape;
-  const row = positions === undefined ? table.narrow(0, offset, rows).reshape([1, rows, width]).expand([batch, rows, width]) : embedding(table, positions);
+  const [batch = 0, rows = 0, width = 0] = x.shape;
+  const row = typeof positions === "number" ? table.narrow(0, positions, rows).reshape([1, rows, width]).expand([batch, rows, width]) : embedding(table, positions);
   return add(token, row);
 }

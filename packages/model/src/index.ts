@@ -1,4 +1,5 @@
 export type { DecoderConfig, NormPlace } from "./config.ts";
+export { DecodeStep, type DecodeReplay, type DecodeStepOptions, type Live } from "./decode-step.ts";
 export { DecoderModel, type ForwardOptions, type PrefillOptions } from "./decoder.ts";
 export { feedForward, type Activation, type FeedForward, type FeedForwardConfig } from "./feed-forward.ts";
 export { generate, type GenerateOptions } from "./generate.ts";
