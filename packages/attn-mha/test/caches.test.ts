@@ -1,83 +1,12 @@
-import { bindHooks, capture, causal, defineKernelPlugin, scoreHook, scoreMod, window, type AttentionContext, type AttentionLayer, type BoundHook, type CacheOptions, type Hook, type KvCache, type Mask } from "@polyhead/core";
-import { openNodeGpu } from "@polyhead/gpu-node";
-import { rope } from "@polyhead/pos-rope";
-import { cast, createEngine, type Tensor } from "@polyhead/tensor";
-import { assertClose, ONNX_F16, uniform } from "@polyhead/testkit";
+import { causal, window, type CacheOptions, type KvCache } from "@polyhead/core";
+import { cast, type Tensor } from "@polyhead/tensor";
+import { assertClose, ONNX_F16 } from "@polyhead/testkit";
 import { afterAll, describe, expect, it } from "vitest";
-import { mha, PagedCache, PagePool, reference, StaticCache } from "../src/index.ts";
+import { apply, cacheOf, engine, gpu, inParts, input, numbers, parts, setting, WIDTH } from "./cached-layer.ts";
 
-const gpu = await openNodeGpu({ limits: "default", features: "none", poison: true });
-const engine = createEngine(gpu);
 afterAll(() => { gpu.dispose(); });
 
-const WIDTH = 12;
 const KINDS = ["dense", "static", "paged"] as const;
-const dims = { width: WIDTH, layers: 1, context: 128, vocab: 2, dropout: 0 };
-const slopes = capture(Float32Array.of(-0.5, -0.25, -0.125, -0.0625), [4], { name: "slopes" });
-const alibi: BoundHook<Tensor> = { hook: scoreHook({ id: "alibi", program: scoreMod`score + ${slopes}[h] * (q - kv)` }), params: {} };
-const rotary = bindHooks<Tensor>(rope.create({}, { ...dims, heads: 4, headDim: 6 }).hooks as readonly Hook<Tensor>[], {});
-/** A kernel that takes pages: the reference does if it is given any. */
-const pagedKernel = defineKernelPlugin<"paged", Tensor>({ ...reference, name: "paged", paged: true });
-
-interface Setting {
-  readonly layer: AttentionLayer<Tensor>;
-  readonly params: Readonly<Record<string, Tensor>>;
-  readonly context: AttentionContext<Tensor>;
-}
-
-interface SettingOptions {
-  readonly kvHeads?: number;
-  readonly headDim?: number;
-  readonly mask?: Mask;
-  readonly kernel?: AttentionContext<Tensor>["plan"]["kernel"];
-  readonly starts?: readonly number[];
-}
-
-function setting({ kvHeads = 2, headDim = 6, mask = causal(), kernel = reference, starts }: SettingOptions = {}): Setting {
-  const layer = mha.create({ heads: 4, kvHeads, headDim }, dims);
-  const params = Object.fromEntries(Object.entries(layer.params).map(([name, { shape }], i) => [name, engine.tensor(uniform(shape.reduce((a, b) => a * b, 1), 20 + i).map((x) => x / 2), shape)]));
-  // Odd heads cannot be turned in pairs.
-  const hooks = [...(headDim % 2 === 0 ? rotary : []), alibi] as AttentionContext<Tensor>["hooks"];
-  return {
-    layer,
-    params,
-    context: { hooks, mask, plan: { kernel, how: { rope: "prepass", alibi: "inline" } }, offset: 0, dropout: 0, ...(starts && { starts: engine.tensor(starts, [starts.length], { dtype: "i32" }) }) },
-  };
-}
-
-const input = (batch: number, length: number): Tensor => engine.tensor(uniform(batch * length * WIDTH, 2), [batch, length, WIDTH]);
-const apply = ({ layer, params, context }: Setting, x: Tensor, more: Partial<AttentionContext<Tensor>> = {}): Tensor => engine.noGrad(() => layer.apply(x, params, { ...context, ...more }));
-
-/** Reads a result and frees it, and all that was made on the way. */
-async function numbers(work: () => Tensor): Promise<Float32Array> {
-  const tensor = engine.scope(work);
-  const data = await tensor.read();
-  tensor.dispose();
-  return data as Float32Array;
-}
-
-/** The outputs of `x` fed in parts, put together again `[B, T, width]`. */
-async function inParts(to: Setting, cache: KvCache<Tensor>, x: Tensor, parts: readonly number[], positions?: Tensor): Promise<Float32Array> {
-  const [batch = 0, length = 0] = x.shape;
-  const all = new Float32Array(x.size);
-  let at = 0;
-  for (const rows of parts) {
-    const cut = (whole: Tensor): Tensor => whole.narrow(1, at, rows).contiguous();
-    const y = await numbers(() => apply(to, cut(x), { cache, offset: at, ...(positions && { positions: cut(positions) }) }));
-    for (let b = 0; b < batch; b++) all.set(y.subarray(b * rows * WIDTH, (b + 1) * rows * WIDTH), (b * length + at) * WIDTH);
-    at += rows;
-  }
-  expect(at).toBe(length);
-  return all;
-}
-
-/** Chunks of `chunk` rows, as far as they go, and then `singles` rows one by one. */
-const parts = (length: number, chunk: number, singles: number): number[] => [
-  ...Array.from({ length: Math.ceil((length - singles) / chunk) }, (_, i) => Math.min(chunk, length - singles - i * chunk)),
-  ...new Array<number>(singles).fill(1),
-];
-
-const cacheOf = ({ layer, context: { mask } }: Setting, options: Partial<CacheOptions>): KvCache<Tensor> => layer.createCache(engine, { batch: 1, capacity: 48, pageSize: 16, mask, ...options });
 
 describe.each(KINDS)("a %s cache", (kind) => {
   it.each([[4, 7], [2, 16], [1, 33]])("gives what the whole sequence gives: %i key heads, chunks of %i rows, then row by row", async (kvHeads, chunk) => {
@@ -199,37 +128,6 @@ describe.each(KINDS)("a %s cache", (kind) => {
   });
 });
 
-describe("a static cache", () => {
-  it.each([["until it is full", 24, causal()], ["while it slides", 10, window(4)]] as const)("lets a recorded step be replayed %s", async (_, capacity, mask) => {
-    const to = setting({ mask });
-    const x = input(2, 24);
-    const want = await numbers(() => apply(to, x));
-    const cache = cacheOf(to, { kind: "static", batch: 2, capacity, overflow: mask.kind === "window" ? "slide" : "error" });
-    const got = await inParts(to, cache, x.narrow(1, 0, 5), [5]);
-    const row = (b: number, t: number): Float32Array => want.subarray((b * 24 + t) * WIDTH, (b * 24 + t + 1) * WIDTH);
-    for (let t = 0; t < 5; t++) [0, 1].forEach((b) => { assertClose(got.subarray((b * 5 + t) * WIDTH, (b * 5 + t + 1) * WIDTH), row(b, t), { label: `row ${t}` }); });
-    const all = await x.read();
-    const current = engine.empty([2, 1, WIDTH]);
-    const feed = (t: number): void => { engine.upload(current, [0, 1].flatMap((b) => [...all.subarray((b * 24 + t) * WIDTH, (b * 24 + t + 1) * WIDTH)])); };
-    feed(5);
-    const step = engine.noGrad(() => engine.record(() => engine.scope(() => apply(to, current, { cache }))));
-    for (let t = 5; t < 24; t++) {
-      if (t > 5) {
-        feed(t);
-        cache.reserve(1);
-        step.replay();
-        cache.advance(1);
-      }
-      const y = await step.outputs.read();
-      [0, 1].forEach((b) => { assertClose(y.subarray(b * WIDTH, (b + 1) * WIDTH), row(b, t), { label: `row ${t}` }); });
-    }
-    expect(cache.length).toBe(24);
-    if (mask.kind === "causal") expect(() => { cache.reserve(1); }).toThrow(/ATTN_CACHE_FULL/);
-    step.dispose();
-    cache.dispose();
-  });
-});
-
 describe("caches", () => {
   it("refuse what they cannot be", () => {
     const to = setting();
@@ -251,119 +149,5 @@ describe("caches", () => {
     expect(still.bytes).toBe(100 * row);
     dense.dispose();
     still.dispose();
-  });
-
-  it("that are static hand out one and the same memory, at a live place", () => {
-    const cache = new StaticCache(engine, { batch: 1, kvHeads: 1, headDim: 4, capacity: 8 });
-    const rows = engine.zeros([1, 1, 1, 4]);
-    const [first] = [cache.append(rows, rows)];
-    expect([first.keys, cache.position].map((n) => (n as { value: number }).value)).toEqual([1, 0]);
-    cache.advance(1);
-    const second = cache.append(rows, rows);
-    expect([second.k, second.v]).toEqual([first.k, first.v]);
-    expect([first.keys, second.keys, cache.position].map((n) => (n as { value: number }).value)).toEqual([2, 2, 1]);
-    cache.dispose();
-  });
-
-  it("that are paged reach a kernel as pages where it takes them, and as rows where not", async () => {
-    const seen: (string | undefined)[] = [];
-    const spy = (kernel: typeof reference | typeof pagedKernel): AttentionContext<Tensor>["plan"]["kernel"] => ({ ...kernel, run: (inputs) => { seen.push(inputs.pages && `pages of ${inputs.pages.size}`); return kernel.run(inputs); } });
-    const outputs: ArrayLike<number>[] = [];
-    for (const kernel of [spy(reference), spy(pagedKernel)]) {
-      const to = setting({ kernel });
-      const cache = cacheOf(to, { kind: "paged", batch: 2 });
-      outputs.push(await inParts(to, cache, input(2, 37), [33, 4]));
-      cache.dispose();
-    }
-    expect(seen).toEqual([undefined, undefined, "pages of 16", "pages of 16"]);
-    assertClose(outputs[1]!, outputs[0]!, { label: "pages and rows" });
-  });
-});
-
-describe("a pool of pages", () => {
-  it("gives a fork its pages without a copy, until one of the two writes", async () => {
-    const before = gpu.stats.liveBytes;
-    const to = setting();
-    const x = input(2, 40);
-    const [prompt, rest] = engine.scope(() => [x.narrow(1, 0, 20).contiguous(), x.narrow(1, 20, 20).contiguous()] as const);
-    const cache = new PagedCache(engine, { batch: 2, capacity: 48, pool: { kvHeads: 2, headDim: 6, pageSize: 16 } });
-    const want = await numbers(() => apply(to, x));
-    engine.scope(() => { apply(to, prompt, { cache }); });
-    expect(cache.pool.held).toBe(4);
-    const beams = cache.fork([1, 0, 1]);
-    expect([beams.length, beams.batch, cache.pool.held]).toEqual([20, 3, 4]);
-    const swap = (y: Tensor): Tensor => engine.tensor([1, 0, 1].flatMap((b) => [...rows[b]!]), [3, ...y.shape.slice(1)]);
-    const data = await rest.read();
-    const rows = [data.subarray(0, data.length / 2), data.subarray(data.length / 2)];
-    const other = await numbers(() => apply(to, swap(rest), { cache: beams }));
-    // Each beam has its own copy of the page that was half full, except the last of those that held it.
-    expect(cache.pool.held).toBe(4 + 3 + 3);
-    const own = await numbers(() => apply(to, rest, { cache }));
-    const half = 20 * WIDTH;
-    const tail = (b: number): Float32Array => Float32Array.from(want.subarray((b * 40 + 20) * WIDTH, (b + 1) * 40 * WIDTH));
-    [0, 1].forEach((b) => { assertClose(own.subarray(b * half, (b + 1) * half), tail(b), { label: `sequence ${b}` }); });
-    [1, 0, 1].forEach((b, i) => { assertClose(other.subarray(i * half, (i + 1) * half), tail(b), { label: `beam ${i}` }); });
-    cache.dispose();
-    expect(beams.pool.held).toBe(8);
-    expect(() => beams.fork([3])).toThrow(/ATTN_CACHE_FORK.*sequence 3 of a cache of 3/s);
-    beams.dispose();
-    [x, prompt, rest, ...Object.values(to.params)].forEach((tensor) => { tensor.dispose(); });
-    expect(gpu.stats.liveBytes).toBe(before);
-  });
-
-  it("is shared by caches, grows, and says when it is full", () => {
-    const before = gpu.stats.liveBytes;
-    const pool = new PagePool(engine, { kvHeads: 1, headDim: 4, pageSize: 16, pages: 6 });
-    const make = (): PagedCache => new PagedCache(engine, { pool, batch: 1, capacity: 64 });
-    const [a, b] = [make(), make()];
-    const rows = (n: number): Tensor => engine.zeros([1, 1, n, 4]);
-    const add = (cache: PagedCache, n: number): void => { engine.scope(() => { cache.append(rows(n), rows(n)); cache.advance(n); }); };
-    add(a, 40);
-    expect([pool.held, pool.bytes]).toEqual([3, 4 * pool.pageBytes]);
-    add(b, 33);
-    expect([pool.held, pool.bytes]).toEqual([6, 6 * pool.pageBytes]);
-    expect(() => { add(a, 10); }).toThrow(/ATTN_CACHE_FULL.*1 more pages do not fit a pool that holds 6 of 6/s);
-    expect(a.length).toBe(40);
-    b.truncate(16);
-    expect(pool.held).toBe(4);
-    add(a, 10);
-    expect([pool.held, a.bytes]).toEqual([5, 4 * pool.pageBytes + 4 * 4]);
-    [a, b].forEach((cache) => { cache.dispose(); });
-    expect(pool.held).toBe(0);
-    pool.dispose();
-    expect(gpu.stats.liveBytes).toBe(before);
-  });
-
-  it("of just enough pages is enough", () => {
-    const pool = new PagePool(engine, { kvHeads: 1, headDim: 4, pageSize: 16, pages: 4 });
-    const add = (cache: PagedCache, n: number): void => { engine.scope(() => { const rows = engine.zeros([cache.batch, 1, n, 4]); cache.append(rows, rows); cache.advance(n); }); };
-    const prompt = new PagedCache(engine, { pool, batch: 1, capacity: 32 });
-    add(prompt, 24);
-    const beams = prompt.fork([0, 0, 0]);
-    prompt.dispose();
-    // Two copies of the half-full page; the third beam keeps it.
-    add(beams, 8);
-    expect(pool.held).toBe(4);
-    expect(() => { add(beams, 1); }).toThrow(/ATTN_CACHE_FULL/);
-    beams.dispose();
-    const sliding = new PagedCache(engine, { pool, batch: 2, capacity: 17, window: 16 });
-    for (let i = 0; i < 80; i++) add(sliding, 1);
-    expect(pool.held).toBe(4);
-    sliding.dispose();
-    pool.dispose();
-  });
-
-  it("keeps what it held when it grows", async () => {
-    const to = setting();
-    const x = input(1, 47);
-    const pool = new PagePool(engine, { kvHeads: 2, headDim: 6, pageSize: 16 });
-    const make = (): PagedCache => new PagedCache(engine, { pool, batch: 1, capacity: 48 });
-    const caches = [make(), make(), make()];
-    const want = await numbers(() => apply(to, x));
-    const got: Float32Array[] = [];
-    for (const cache of caches) got.push(await inParts(to, cache, x, [30, 17]));
-    got.forEach((data, i) => { assertClose(data, want, { label: `cache ${i}` }); });
-    for (const cache of caches) cache.dispose();
-    pool.dispose();
   });
 });
