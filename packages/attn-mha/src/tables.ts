@@ -1,6 +1,6 @@
 import { PolyheadError, type BoundHook, type Capture, type ScoreHook } from "@polyhead/core";
-import type { BufferSlice } from "@polyhead/gpu";
-import { captureTensor, type Engine, type Tensor } from "@polyhead/tensor";
+import type { BufferSlice, Scalar } from "@polyhead/gpu";
+import { captureScalar, captureTensor, type Engine, type Tensor } from "@polyhead/tensor";
 import { elementsOf, scalarName, type TableLayout } from "./table-layout.ts";
 
 /** The numbers behind a {@link TableLayout} for one call. */
@@ -8,7 +8,7 @@ export interface Tables {
   /** The tables by type, end to end; undefined where there is none. */
   readonly floats: Tensor | undefined;
   readonly ints: Tensor | undefined;
-  readonly scalars: Readonly<Record<string, number>>;
+  readonly scalars: Readonly<Record<string, Scalar>>;
 }
 
 /** The parameter behind each learned capture. @throws PolyheadError `ATTN_TABLE` when it is missing or of another size. */
@@ -34,7 +34,7 @@ export function gatherTables(engine: Engine, layout: TableLayout, learned: Reado
   return {
     floats: endToEnd(engine, layout.floats.map(tensorOf)),
     ints: endToEnd(engine, layout.ints.map(tensorOf)),
-    scalars: Object.fromEntries(layout.scalars.map((capture, n) => [scalarName(n), capture.data[0]!])),
+    scalars: Object.fromEntries(layout.scalars.map((capture, n) => [scalarName(n), captureScalar(engine, capture)])),
   };
 }
 

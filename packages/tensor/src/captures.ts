@@ -113,7 +113,7 @@ export function captureArguments(engine: Engine, captures: readonly Capture[], {
   const params: Record<string, Scalar> = {};
   captures.forEach((capture, slot) => {
     const name = `${prefix}${slot}`;
-    if (capture.shape.length === 0) params[name] = scalars?.get(capture) ?? scalarValue(engine, capture);
+    if (capture.shape.length === 0) params[name] = scalars?.get(capture) ?? captureScalar(engine, capture);
     else bindings[name] = (Object.hasOwn(bound, capture.name) ? fitting(capture, bound[capture.name]!) : captureTensor(engine, capture)).slice();
   });
   return { bindings, params };
@@ -127,9 +127,13 @@ function fitting(capture: Capture, tensor: Tensor): Tensor {
 
 /** The values of the 0-d captures, now; in a recorded step, those that every replay finds. */
 export function scalarValues(engine: Engine, captures: readonly Capture[]): ReadonlyMap<Capture, Scalar> {
-  return new Map(captures.filter(({ shape }) => shape.length === 0).map((capture) => [capture, scalarValue(engine, capture)]));
+  return new Map(captures.filter(({ shape }) => shape.length === 0).map((capture) => [capture, captureScalar(engine, capture)]));
 }
 
-function scalarValue(engine: Engine, capture: Capture): Scalar {
+/**
+ * The value of a 0-d capture for a dispatch: what it is now, so that a backward pass given it sees what the forward pass saw; in a
+ * recorded step a live number, so that every replay sees what was set since.
+ */
+export function captureScalar(engine: Engine, capture: Capture): Scalar {
   return engine.recording ? { get value() { return capture.data[0]!; } } : capture.data[0]!;
 }
