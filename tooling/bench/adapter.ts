@@ -1,4 +1,5 @@
-import { openNodeAdapter } from "@polyhead/gpu-node";
+import { isSoftwareAdapter } from "@polyhead/gpu";
+import { giveWay, openNodeAdapter } from "@polyhead/gpu-node";
 
 /**
  * Lets browser libraries find our adapter: `navigator.gpu.requestAdapter()` answers with what `openNodeAdapter` opens,
@@ -7,6 +8,29 @@ import { openNodeAdapter } from "@polyhead/gpu-node";
 export function shareAdapter(): void {
   const requestAdapter = async (): Promise<GPUAdapter> => (await openNodeAdapter()).adapter;
   Object.defineProperty(globalThis.navigator, "gpu", { value: { requestAdapter }, configurable: true });
+}
+
+/**
+ * Lets every contender wait alike. While a promise of the device is pending, the `webgpu` package asks for news in every turn
+ * of the event loop, which takes one core away from a software GPU. Our devices sleep between turns; with this, so do the
+ * peers' (`giveWay`), or their times would be longer for a reason that is none of theirs.
+ *
+ * @returns whether there was anything to do.
+ */
+export async function waitAlike(): Promise<boolean> {
+  const { adapter } = await openNodeAdapter();
+  if (!isSoftwareAdapter(adapter.info)) return false;
+  waiting(GPUBuffer.prototype, "mapAsync");
+  waiting(GPUQueue.prototype, "onSubmittedWorkDone");
+  return true;
+}
+
+function waiting<K extends string>(prototype: Record<K, (...given: never[]) => Promise<undefined>>, method: K): void {
+  const original = prototype[method];
+  prototype[method] = function (this: unknown, ...given: never[]): Promise<undefined> {
+    const done = giveWay();
+    return original.apply(this, given).finally(done);
+  };
 }
 
 /** The adapter in words, as it is printed beside every number. */

@@ -3,6 +3,10 @@ import { parseArgs } from "node:util";
 const benches = ["matmul", "train", "attention"] as const;
 export type Bench = (typeof benches)[number];
 
+const kernels = ["flash", "reference"] as const;
+/** A kernel that our model can train on. */
+export type OurKernel = (typeof kernels)[number];
+
 export interface Args {
   readonly benches: readonly Bench[];
   readonly json: boolean;
@@ -12,7 +16,9 @@ export interface Args {
   /** Cases whose name matches; all without it. */
   readonly cases: RegExp;
   /** Kernels that our model trains on, each a contender of its own; none: what the planner chooses. */
-  readonly kernels: readonly string[];
+  readonly kernels: readonly OurKernel[];
+  /** Whether our steps are replayed; both values make two contenders. */
+  readonly replay: readonly boolean[];
   readonly capSeconds: number;
   readonly budgetSeconds: number;
   readonly help: boolean;
@@ -26,6 +32,7 @@ export function usage(): string {
   --only a,b    contenders whose name contains a or b
   --cases RE    attention: cases whose name matches, such as 'causal (512|1024)' or 'decode'
   --kernel a,b  train: kernels of our model, each a contender (default: what the planner chooses)
+  --replay a,b  train: on, off or both (default on): whether our steps are recorded and replayed
   --cap N       seconds that a contender may take to get ready (default 300; attention 600)
   --budget N    attention: seconds after which a contender is timed no more, three repetitions at least (default 40)`;
 }
@@ -42,24 +49,22 @@ export function readArgs(argv: readonly string[]): Args {
       quick: { type: "boolean", default: false },
       cases: { type: "string", default: "" },
       kernel: { type: "string", default: "" },
+      replay: { type: "string", default: "on" },
       cap: { type: "string" },
       budget: { type: "string", default: "40" },
       help: { type: "boolean", default: false },
     },
   });
-  const named = positionals.map((name) => {
-    const bench = benches.find((known) => known === name);
-    if (!bench) throw new Error(`unknown bench '${name}'; there are: ${benches.join(", ")}`);
-    return bench;
-  });
+  const named = positionals.map((name) => known("bench", name, benches));
   return {
     benches: named.length > 0 ? named : benches,
     json: values.json,
     reps: positive("--reps", values.reps ?? (values.quick ? "3" : "7")),
     only: listed(values.only),
     cases: pattern(values.cases),
-    kernels: listed(values.kernel),
+    kernels: listed(values.kernel).map((name) => known("kernel", name, kernels)),
     quick: values.quick,
+    replay: listed(values.replay).map(switched),
     capSeconds: positive("--cap", values.cap ?? (named.includes("attention") || named.length === 0 ? "600" : "300")),
     budgetSeconds: positive("--budget", values.budget),
     help: values.help,
@@ -71,7 +76,18 @@ export function chosen<T extends { readonly name: string }>(contenders: readonly
   return contenders.filter(({ name }) => parts.length === 0 || parts.some((part) => name.includes(part)));
 }
 
+function known<T extends string>(what: string, name: string, names: readonly T[]): T {
+  const found = names.find((one) => one === name);
+  if (found === undefined) throw new Error(`unknown ${what} '${name}'; there are: ${names.join(", ")}`);
+  return found;
+}
+
 const listed = (text: string): string[] => text.split(",").filter((part) => part !== "");
+
+function switched(text: string): boolean {
+  if (text === "on" || text === "off") return text === "on";
+  throw new Error(`--replay wants on, off or on,off; got '${text}'`);
+}
 
 function pattern(text: string): RegExp {
   try {

@@ -1,5 +1,5 @@
 import process from "node:process";
-import { adapterName, shareAdapter } from "./adapter.ts";
+import { adapterName, shareAdapter, waitAlike } from "./adapter.ts";
 import { chosen, readArgs, usage, type Args, type Bench } from "./args.ts";
 import { attentionCase, attentionGroups, type AttentionCase } from "./cases/attention.ts";
 import type { AttentionProblem } from "./cases/attention-problem.ts";
@@ -43,7 +43,9 @@ const run: Record<Bench, (args: Args, adapter: string) => Promise<void>> = {
     }
   },
   async train(args, adapter) {
-    await show(trainCase(chosen([ourGpt, jaxGpt("webgpu"), jaxGpt("wasm"), tfjsGpt], args.only)), args, adapter);
+    const kernels = args.kernels.length === 0 ? [undefined] : args.kernels;
+    const ours = kernels.flatMap((kernel) => args.replay.map((replay) => ourGpt({ ...(kernel !== undefined && { kernel }), replay })));
+    await show(trainCase(chosen([...ours, jaxGpt("webgpu"), jaxGpt("wasm"), tfjsGpt], args.only)), args, adapter);
   },
 };
 
@@ -74,6 +76,7 @@ async function main(): Promise<void> {
   }
   shareAdapter();
   const adapter = await adapterName();
+  await waitAlike();
   for (const bench of args.benches) await run[bench](args, adapter);
 }
 

@@ -16,7 +16,7 @@ export interface Raced {
  * - `of native CPU`: time over that of the fastest native contender; below 1 we are faster
  * - `of full`: time of a causal case over that of the full one of equal size
  * - `of forward`: time of forward and backward over that of forward
- * - `of copy`: bytes of k and v a second over what the fastest copy reads and writes a second
+ * - `of copy by …`: bytes of k and v a second over what that copy reads and writes a second
  *
  * A ratio is left out where either side is missing or wrong.
  */
@@ -25,7 +25,7 @@ export function withRatios(raced: readonly Raced[]): Line[][] {
     const peer = best(lines, "peer");
     const native = best(lines, "native");
     const matmul = lines.find(({ role, right, gflops }) => role === "yardstick" && right && gflops !== null);
-    const copies = lines.flatMap(({ role, right, gigabytesPerSecond }) => (role === "yardstick" && right ? (gigabytesPerSecond ?? []) : []));
+    const copies = lines.filter(({ role, right, gigabytesPerSecond }) => role === "yardstick" && right && gigabytesPerSecond !== undefined);
     const like = (wanted: Partial<AttentionShape>, contender: string): Line | undefined =>
       raced.find((other) => sameShape(other.shape, { ...shape, ...wanted }))?.lines.find((line) => line.contender === contender && line.right);
     return lines.map((line) => {
@@ -39,7 +39,7 @@ export function withRatios(raced: readonly Raced[]): Line[][] {
         "of native CPU": over(line.ms, native?.ms),
         "of full": over(line.ms, full?.ms),
         "of forward": over(line.ms, forward?.ms),
-        "of copy": copies.length > 0 ? over(line.gigabytesPerSecond, Math.max(...copies)) : undefined,
+        ...Object.fromEntries(copies.map((copy) => [`of ${copy.contender}`, over(line.gigabytesPerSecond, copy.gigabytesPerSecond)])),
       });
       return Object.keys(ratios).length === 0 ? line : { ...line, ratios };
     });

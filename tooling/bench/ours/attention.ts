@@ -1,21 +1,19 @@
-import { unfusedAttention } from "@polyhead/attn-mha/kernel";
 import { causal, full, type KernelInputs } from "@polyhead/core";
-import { createEngine, tuneMatmul, type Tensor } from "@polyhead/tensor";
+import { createEngine, type Tensor } from "@polyhead/tensor";
 import type { AttentionProblem } from "../cases/attention-problem.ts";
 import type { Contender } from "../contender.ts";
-import { flashKernel, type AttentionKernel } from "./flash.ts";
+import { flash, unfused, type AttentionKernel } from "./flash.ts";
 import { ourGpu } from "./gpu.ts";
 
-export const ourFlash: Contender<AttentionProblem> = contender("polyhead flash", flashKernel);
-export const ourUnfused: Contender<AttentionProblem> = contender("polyhead unfused", () => unfusedAttention);
+export const ourFlash: Contender<AttentionProblem> = contender(flash);
+export const ourUnfused: Contender<AttentionProblem> = contender(unfused);
 
-function contender(name: string, load: () => AttentionKernel): Contender<AttentionProblem> {
+function contender(kernel: AttentionKernel): Contender<AttentionProblem> {
   return {
-    name,
+    name: kernel.name,
     role: "ours",
     async setup(problem) {
       const { kind, heads, kvHeads, headDim: d, queries, keys, calls } = problem;
-      const kernel = load();
       const gpu = await ourGpu();
       const engine = createEngine(gpu);
       const leaf = (data: Float32Array, count: number, rows: number): Tensor => engine.tensor(data, [1, count, rows, d], { requiresGrad: kind === "backward" });
@@ -32,28 +30,29 @@ function contender(name: string, load: () => AttentionKernel): Contender<Attenti
       };
       /** What a call leaves for the caller: its output, or the gradients of its inputs. */
       const once = (): readonly Tensor[] => {
-        const o = engine.scope(() => kernel(inputs).o);
-        if (upstream === undefined) {
-          engine.flush();
-          return [o];
-        }
-        o.backward(upstream);
-        o.dispose();
-        const gradients = [q, k, v].map((input) => input.grad!.alias());
-        for (const input of [q, k, v]) input.zeroGrad();
+        const results = upstream === undefined ? [engine.noGrad(() => engine.scope(() => kernel.run(inputs).o))] : gradients(upstream);
         engine.flush();
-        return gradients;
+        return results;
+      };
+      const gradients = (grad: Tensor): readonly Tensor[] => {
+        const o = engine.scope(() => kernel.run(inputs).o);
+        o.backward(grad);
+        o.dispose();
+        return [q, k, v].map((input) => {
+          const gradient = input.grad!.alias();
+          input.zeroGrad();
+          return gradient;
+        });
       };
       const release = (tensors: readonly Tensor[]): void => { for (const tensor of tensors) tensor.dispose(); };
 
-      // The first call shows the tuner which products there are, and how much memory a call takes.
-      gpu.trim();
+      release(once());
+      await kernel.tune(engine, problem);
       const before = gpu.stats.liveBytes;
       gpu.pool.peakBytes = before;
       release(once());
       await gpu.settled();
       const peakBytes = gpu.stats.peakBytes - before;
-      await tuneMatmul(engine, undefined, { budgetMs: 30_000 });
       return {
         async run() {
           for (let call = 1; call < calls; call++) release(once());
@@ -63,7 +62,11 @@ function contender(name: string, load: () => AttentionKernel): Contender<Attenti
           release(last);
           return read;
         },
-        facts: () => ({ "bytes of q, k, v and o": 4 * (2 * problem.q.length + problem.k.length + problem.v.length), "peak bytes of a call beside its inputs": peakBytes }),
+        facts: () => ({
+          ...kernel.facts?.(engine, problem),
+          "bytes of its inputs": 4 * (problem.q.length + problem.k.length + problem.v.length + problem.grad.length),
+          "peak bytes beside them": peakBytes,
+        }),
         close() {
           release([q, k, v, ...(upstream ? [upstream] : [])]);
           gpu.trim();

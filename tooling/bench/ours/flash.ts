@@ -1,12 +1,34 @@
-import * as flash from "@polyhead/attn-flash/kernel";
+import { explainFlash, flashAttention, shapeClass, tuneFlash } from "@polyhead/attn-flash/kernel";
+import { unfusedAttention } from "@polyhead/attn-mha/kernel";
 import type { KernelInputs, KernelOutputs } from "@polyhead/core";
-import type { Tensor } from "@polyhead/tensor";
+import { tuneMatmul, type Engine, type Tensor } from "@polyhead/tensor";
+import type { AttentionProblem } from "../cases/attention-problem.ts";
+import type { Facts } from "../contender.ts";
 
-export type AttentionKernel = (inputs: KernelInputs<Tensor>) => KernelOutputs<Tensor>;
-
-/** The fused kernel, once its package has one. */
-export function flashKernel(): AttentionKernel {
-  const { flashAttention } = flash as { flashAttention?: AttentionKernel };
-  if (flashAttention === undefined) throw new Error("@polyhead/attn-flash has no kernel yet");
-  return flashAttention;
+/** A kernel of ours, what is done once before it is used, and what it says of itself. */
+export interface AttentionKernel {
+  readonly name: string;
+  run(inputs: KernelInputs<Tensor>): KernelOutputs<Tensor>;
+  /** Tunes what a first call has met. */
+  tune(engine: Engine, problem: AttentionProblem): Promise<unknown>;
+  facts?(engine: Engine, problem: AttentionProblem): Facts;
 }
+
+const budgetMs = 60_000;
+
+export const flash: AttentionKernel = {
+  name: "polyhead flash",
+  run: (inputs) => flashAttention(inputs),
+  tune: (engine, { kind }) => tuneFlash(engine, undefined, { budgetMs, ...(kind !== "backward" && { passes: ["forward"] }) }),
+  facts(engine, { kind, heads, kvHeads, queries, keys, headDim: d }) {
+    const mine = shapeClass({ batch: 1, heads, kvHeads, queries, keys, d, dv: d, half: false, hooked: false });
+    const passes = explainFlash(engine).filter(({ shape, pass }) => shape === mine && (kind === "backward" || pass === "forward"));
+    return Object.fromEntries(passes.map(({ pass, choice, source }) => [pass, `${choice} (${source})`]));
+  },
+};
+
+export const unfused: AttentionKernel = {
+  name: "polyhead unfused",
+  run: unfusedAttention,
+  tune: (engine) => tuneMatmul(engine, undefined, { budgetMs }),
+};

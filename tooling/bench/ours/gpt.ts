@@ -1,3 +1,5 @@
+import { flash } from "@polyhead/attn-flash";
+import { tuneFlash } from "@polyhead/attn-flash/kernel";
 import { mha, reference } from "@polyhead/attn-mha";
 import { createLab } from "@polyhead/core";
 import { untied } from "@polyhead/embed-untied";
@@ -6,17 +8,24 @@ import { layer } from "@polyhead/norm-layer";
 import { learned } from "@polyhead/pos-absolute";
 import { createEngine, tuneMatmul } from "@polyhead/tensor";
 import { constantRate, Trainer } from "@polyhead/train";
+import type { OurKernel } from "../args.ts";
 import { adam, normEpsilon, type GptProblem } from "../cases/gpt-problem.ts";
 import type { Contender } from "../contender.ts";
 import { weightFor } from "./gpt-weights.ts";
 import { ourGpu } from "./gpu.ts";
 import { stepMeter } from "./step-meter.ts";
 
-const lab = createLab(decoder, mha, reference, learned, layer, untied);
+const lab = createLab(decoder, mha, flash, reference, learned, layer, untied);
+
+export interface OurGptOptions {
+  /** Default: what the planner chooses. */
+  readonly kernel?: OurKernel;
+  readonly replay: boolean;
+}
 
 /** The model composed from plugins and trained by the trainer, as a user would. */
-export const ourGpt: Contender<GptProblem> = {
-  name: "polyhead",
+export const ourGpt = ({ kernel, replay }: OurGptOptions): Contender<GptProblem> => ({
+  name: ["polyhead", ...(kernel === undefined ? [] : [kernel]), ...(replay ? [] : ["without replay"])].join(" "),
   role: "ours",
   async setup(problem) {
     const { layers, width, heads, context, vocab, batch } = problem.shape;
@@ -30,6 +39,7 @@ export const ourGpt: Contender<GptProblem> = {
         norm: { use: "layer", place: "pre", epsilon: normEpsilon },
         embedding: { use: "untied" },
         feedForward: { use: "gelu-tanh" },
+        ...(kernel !== undefined && { kernel }),
       },
       engine,
     );
@@ -47,9 +57,10 @@ export const ourGpt: Contender<GptProblem> = {
     });
     model.parameters.zeroGrad();
     await tuneMatmul(engine, undefined, { budgetMs: 60_000 });
+    await tuneFlash(engine, undefined, { budgetMs: 60_000 });
 
     const { rate, ...betas } = adam;
-    const trainer = new Trainer({ model, data, schedule: constantRate(rate), optimizer: { ...betas, weightDecay: 0 } });
+    const trainer = new Trainer({ model, data, schedule: constantRate(rate), optimizer: { ...betas, weightDecay: 0 }, replay });
     const meter = stepMeter(gpu);
     return {
       run: () =>
@@ -61,11 +72,11 @@ export const ourGpt: Contender<GptProblem> = {
             return Float32Array.of(value?.loss ?? NaN);
           },
         ),
-      facts: () => meter.facts(),
+      facts: () => ({ kernel: model.plan.kernel.name, replayed: trainer.replay.replaying ? "yes" : `no: ${trainer.replay.reason}`, ...meter.facts() }),
       close() {
         trainer.dispose();
         model.dispose();
       },
     };
   },
-};
+});

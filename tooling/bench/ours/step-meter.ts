@@ -44,6 +44,7 @@ export function stepMeter(gpu: Counted, clock: () => number = () => performance.
       const steady = samples.slice(Math.floor(samples.length / 2));
       return {
         "dispatches/step": median(steady.map((sample) => sample.dispatches)),
+        "JavaScript ms/step": median(steady.map(({ recordMs }) => recordMs)),
         "JavaScript µs/dispatch": median(steady.map(({ recordMs, dispatches }) => (1000 * recordMs) / dispatches)),
         "peak bytes": gpu.stats.peakBytes,
         "new buffers/step": Math.max(...steady.map((sample) => sample.buffers)),

@@ -69,6 +69,9 @@ test("an unknown bench and a bad count are refused by name", () => {
   expect(() => readArgs(["--reps", "0"])).toThrow("--reps wants a whole number from 1, got '0'");
   expect(() => readArgs(["--cases", "("])).toThrow("--cases wants a regular expression, got '('");
   expect(readArgs(["train", "--kernel", "flash,reference"]).kernels).toEqual(["flash", "reference"]);
+  expect(() => readArgs(["--kernel", "flesh"])).toThrow("unknown kernel 'flesh'; there are: flash, reference");
+  expect(readArgs(["train", "--replay", "on,off"]).replay).toEqual([true, false]);
+  expect(() => readArgs(["--replay", "yes"])).toThrow("--replay wants on, off or on,off; got 'yes'");
   expect(readArgs(["train", "--quick", "--only", "a,b"])).toMatchObject({ benches: ["train"], reps: 3, only: ["a", "b"] });
 });
 

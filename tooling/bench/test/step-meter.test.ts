@@ -13,6 +13,6 @@ test("a meter counts the steady half of the steps: medians of time, the maximum 
     );
   for (const [buffers, bindGroups] of [[50, 90], [9, 9], [0, 0], [1, 0]] as const) expect(await step(buffers, bindGroups)).toBe("loss");
   expect(meter.facts()).toEqual({
-    "dispatches/step": 10, "JavaScript µs/dispatch": 200, "peak bytes": 640, "new buffers/step": 1, "new bind groups/step": 0,
+    "dispatches/step": 10, "JavaScript ms/step": 2, "JavaScript µs/dispatch": 200, "peak bytes": 640, "new buffers/step": 1, "new bind groups/step": 0,
   });
 });
