@@ -1,5 +1,4 @@
 import { PolyheadError, type Count, type KeyPages } from "@polyhead/core";
-import { flatGrid } from "@polyhead/gpu";
 import type { Tensor } from "@polyhead/tensor";
 import { gatherPagesKernel } from "./kernels/gather-pages.ts";
 
@@ -18,11 +17,13 @@ export function gatherPages(pool: Tensor, { table, size }: KeyPages<Tensor>, len
       const [, heads = 0, , features = 0] = pool.shape;
       const rows = engine.empty([batch, heads, length, features]);
       const dtype = pool.dtype === "f16" ? "f16" : "f32";
+      const wide = features % 4 === 0;
+      const step = wide ? features / 4 : features;
       engine.gpu.dispatch(
-        gatherPagesKernel({ dtype }),
+        gatherPagesKernel({ dtype, wide }),
         { pool: pool.slice(), table: table.contiguous().slice(), rows: rows.slice() },
-        { count: rows.size, heads, length, features, size, pages, inUse },
-        flatGrid(rows.size, 64),
+        { heads, length, features: step, shift: Math.log2(size), pages, inUse },
+        [Math.ceil((length * step) / 64), batch * heads, 1],
       );
       return rows;
     }),

@@ -14,16 +14,16 @@ const plain = { mask: causal(), scale: 0.5, kvOffset: 0, qk: [], score: [], drop
 const slopes = capture(Float32Array.of(-0.5, -0.25, -0.125, -0.0625), [Hq], { name: "slopes" });
 const alibi = { hook: scoreHook({ id: "alibi", program: scoreMod`score + ${slopes}[h] * (q - kv)` }), params: {} };
 
-/** `[B, Hkv, rows, D]`, NaN from row `used` on. */
-function padded(seed: number, used: number, rows: number): Float32Array {
-  const values = uniform(B * Hkv * used * D, seed);
-  const data = new Float32Array(B * Hkv * rows * D).fill(NaN);
-  for (let plane = 0; plane < B * Hkv; plane++) data.set(values.subarray(plane * used * D, (plane + 1) * used * D), plane * rows * D);
+/** `[B, Hkv, rows, d]`, NaN from row `used` on. */
+function padded(seed: number, used: number, rows: number, d: number): Float32Array {
+  const values = uniform(B * Hkv * used * d, seed);
+  const data = new Float32Array(B * Hkv * rows * d).fill(NaN);
+  for (let plane = 0; plane < B * Hkv; plane++) data.set(values.subarray(plane * used * d, (plane + 1) * used * d), plane * rows * d);
   return data;
 }
 
-const rows = (seed: number, used: number, all = used): Tensor => engine.tensor(padded(seed, used, all), [B, Hkv, all, D], { requiresGrad: true });
-const queries = (): Tensor => engine.tensor(uniform(B * Hq * Tq * D, 1), [B, Hq, Tq, D], { requiresGrad: true });
+const rows = (seed: number, used: number, all = used, d = D): Tensor => engine.tensor(padded(seed, used, all, d), [B, Hkv, all, d], { requiresGrad: true });
+const queries = (d = D): Tensor => engine.tensor(uniform(B * Hq * Tq * d, 1), [B, Hq, Tq, d], { requiresGrad: true });
 const live = (value: number): { value: number } => ({ value });
 
 describe("rows of k that are not in use", () => {
@@ -82,33 +82,31 @@ describe("keys and values in pages", () => {
   // Two sequences of three pages each, scattered over a pool of eight that holds NaN elsewhere.
   const TABLE = [[6, 1, 4], [0, 7, 2]];
 
-  function pool(seed: number, entries: readonly (readonly number[])[] = TABLE): Tensor {
-    const values = padded(seed, USED, USED);
-    const data = new Float32Array(8 * Hkv * SIZE * D).fill(NaN);
+  function pool(seed: number, d = D): Tensor {
+    const values = padded(seed, USED, USED, d);
+    const data = new Float32Array(8 * Hkv * SIZE * d).fill(NaN);
     for (let b = 0; b < B; b++) {
       for (let h = 0; h < Hkv; h++) {
         for (let j = 0; j < USED; j++) {
-          const page = entries[b]![Math.floor(j / SIZE)]!;
-          const row = ((b * Hkv + h) * USED + j) * D;
-          data.set(values.subarray(row, row + D), ((page * Hkv + h) * SIZE + (j % SIZE)) * D);
+          const page = TABLE[b]![Math.floor(j / SIZE)]!;
+          const row = ((b * Hkv + h) * USED + j) * d;
+          data.set(values.subarray(row, row + d), ((page * Hkv + h) * SIZE + (j % SIZE)) * d);
         }
       }
     }
-    return engine.tensor(data, [8, Hkv, SIZE, D]);
+    return engine.tensor(data, [8, Hkv, SIZE, d]);
   }
 
   const table = (): Tensor => engine.tensor(TABLE.flat(), [B, 3], { dtype: "i32" });
-  const attend = (inputs: Pick<KernelInputs<Tensor>, "k" | "v" | "keys" | "pages">): Promise<ArrayLike<number>> => engine.noGrad(() => unfusedAttention({ ...plain, q: queries(), qOffset: USED - Tq, ...inputs }).o).read();
+  const attend = (inputs: Pick<KernelInputs<Tensor>, "k" | "v" | "keys" | "pages">): Promise<ArrayLike<number>> => engine.noGrad(() => unfusedAttention({ ...plain, q: queries(inputs.k.shape[3]), qOffset: USED - Tq, ...inputs }).o).read();
 
-  for (const keys of [USED, live(USED)]) {
-    it(`give the output of the same rows: keys ${typeof keys}`, async () => {
-      const want = await attend({ k: rows(2, USED), v: rows(3, USED) });
-      assertClose(await attend({ k: pool(2), v: pool(3), keys, pages: { table: table(), size: SIZE } }), want, { label: "f32" });
-      const half = (x: Tensor): Tensor => cast(x, "f16");
-      const rounded = await attend({ k: half(rows(2, USED)), v: half(rows(3, USED)) });
-      assertClose(await attend({ k: half(pool(2)), v: half(pool(3)), keys, pages: { table: table(), size: SIZE } }), rounded, { label: "f16" });
-    });
-  }
+  it.each([{ d: 5, keys: USED }, { d: 5, keys: live(USED) }, { d: 8, keys: USED }, { d: 8, keys: live(USED) }])("give the output of the same rows: $d features, keys $keys", async ({ d, keys }) => {
+    const pages = { table: table(), size: SIZE };
+    const plainRows = (seed: number): Tensor => rows(seed, USED, USED, d);
+    const half = (x: Tensor): Tensor => cast(x, "f16");
+    assertClose(await attend({ k: pool(2, d), v: pool(3, d), keys, pages }), await attend({ k: plainRows(2), v: plainRows(3) }), { label: "f32" });
+    assertClose(await attend({ k: half(pool(2, d)), v: half(pool(3, d)), keys, pages }), await attend({ k: half(plainRows(2)), v: half(plainRows(3)) }), { label: "f16" });
+  });
 
   it("name what does not fit", () => {
     const k = pool(2);
