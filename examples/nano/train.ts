@@ -4,6 +4,7 @@
 import type { DecoderModel } from "@polyhead/model";
 import { PolyheadError } from "@polyhead/core";
 import type { Gpu } from "@polyhead/gpu";
+import { tuneFlash } from "@polyhead/attn-flash/kernel";
 import { openNodeGpu, tuneOnDisk } from "@polyhead/gpu-node";
 import { createEngine, tuneMatmul, type Engine } from "@polyhead/tensor";
 import { bigramLoss, CharVocabulary, consecutiveWindows, randomWindows, resume as restore, saveCheckpoint, splitTokens, Trainer, warmupCosine, type Checkpoint, type TrainRecord } from "@polyhead/train";
@@ -116,6 +117,7 @@ export function stopOnInterrupt(): AbortSignal {
 async function tune({ trainer, model }: Run): Promise<void> {
   for await (const { step } of trainer.run(1)) if (step === 1) break;
   await tuneMatmul(model.engine);
+  await tuneFlash(model.engine);
   trainer.dispose();
   model.dispose();
 }

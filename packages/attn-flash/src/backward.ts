@@ -34,7 +34,7 @@ const common = ({ call, g }: BackwardCall, template: FusedTemplate, rows: number
   const gradient = operandOf(g);
   return {
     slices: { ...inputSlices(call), g: gradient.slice },
-    scalars: { ...scalars, ...tripCounts(form.d, template), depthV: form.dv / 4, keyRows: Tk, dvAt: 0, tiles: Math.ceil(rows / rowsOf(template)), splits: 1, span: 0, ...strideScalars("g", gradient) },
+    scalars: { ...scalars, ...tripCounts(form, template), keyRows: Tk, dvAt: 0, tiles: Math.ceil(rows / rowsOf(template)), splits: 1, span: 0, ...strideScalars("g", gradient) },
   };
 };
 

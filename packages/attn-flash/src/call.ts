@@ -24,11 +24,12 @@ export interface Call {
   readonly scale: number;
 }
 
-/** q, k and v as kernels read them: one dtype, heads in fours. Differentiable. */
+/** q, k and v as kernels read them: k and v of one dtype, heads in fours. Differentiable. */
 export function readable({ q, k, v }: Pick<KernelInputs<Tensor>, "q" | "k" | "v">): { readonly q: Tensor; readonly k: Tensor; readonly v: Tensor } {
-  const half = [q, k, v].every(({ dtype, shape }) => dtype === "f16" && shape[3]! % 4 === 0);
-  const make = (x: Tensor): Tensor => asRows(padHead(half || x.dtype === "f32" ? x : cast(x, "f32")));
-  return { q: make(q), k: make(k), v: make(v) };
+  const isHalf = ({ dtype, shape }: Tensor): boolean => dtype === "f16" && shape[3]! % 4 === 0;
+  const make = (x: Tensor, half: boolean): Tensor => asRows(padHead(half || x.dtype === "f32" ? x : cast(x, "f32")));
+  const half = isHalf(k) && isHalf(v);
+  return { q: make(q, isHalf(q)), k: make(k, half), v: make(v, half) };
 }
 
 function inlineHook(hooks: readonly BoundHook<Tensor, QkPairHook>[]): QkPairHook | undefined {
@@ -47,7 +48,8 @@ export function callOf(inputs: KernelInputs<Tensor>, ready: Pick<Call, "q" | "k"
   const form: FlashForm = {
     d: q.shape[3]!,
     dv: v.shape[3]!,
-    half: q.dtype === "f16",
+    halfQ: q.dtype === "f16",
+    half: k.dtype === "f16",
     mask,
     program,
     qk,

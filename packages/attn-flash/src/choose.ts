@@ -43,15 +43,18 @@ type Device = Pick<Gpu, "caps" | "info">;
 const powers = (from: number, to: number): number[] => (from > to ? [] : [from, ...powers(2 * from, to)]);
 
 /** Every fused template that may be worth its compile time, before any limit has been looked at. */
-export function allTemplates({ caps: { subgroupSize: lanes } }: Device, pass: Pass): FusedTemplate[] {
+export function allTemplates({ caps: { subgroupSize: lanes }, info: { software } }: Device, pass: Pass): FusedTemplate[] {
   const subgroup = (rows: number, keys: number, subgroups = 1): FusedTemplate => ({ kind: "subgroup", lanes, rows, keys, subgroups });
-  const shapes: readonly (readonly [number, number])[] = pass === "forward" ? [[16, 4], [32, 2], [16, 2], [8, 4], [4, 4], [1, 4]] : [[8, 2], [16, 2], [8, 4], [16, 1], [4, 2]];
+  const shapes: readonly (readonly [number, number])[] = pass === "forward" ? [[32, 4], [16, 4], [16, 2], [8, 4], [4, 4], [1, 4]] : [[16, 2], [8, 2], [8, 4], [16, 1], [4, 2]];
   const tiles: readonly (readonly [number, number, number, number])[] = [[16, 16, 4, 4], [16, 8, 4, 4], [8, 8, 4, 4], [16, 4, 2, 2]];
+  const direct: FusedTemplate = { kind: "row", threads: 64, keys: 4, staged: false };
+  // CPU adapters emulate workgroup memory and stop all threads at a barrier: compiling those would be time lost.
+  if (software && lanes >= 4) return [...shapes.map(([rows, keys]) => subgroup(rows, keys)), direct];
   return [
     ...(lanes >= 4 ? [...shapes.map(([rows, keys]) => subgroup(rows, keys)), ...(lanes >= 16 ? shapes.slice(0, 2).map(([rows, keys]) => subgroup(rows, keys, 4)) : [])] : []),
     ...tiles.map(([x, y, rows, keys]): FusedTemplate => ({ kind: "tile", x, y, rows, keys })),
-    { kind: "row", threads: 64, keys: 4, staged: true },
-    { kind: "row", threads: 64, keys: 4, staged: false },
+    { ...direct, staged: true },
+    direct,
   ];
 }
 

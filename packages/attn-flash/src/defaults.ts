@@ -25,8 +25,8 @@ function table({ caps: { subgroupSize: lanes }, info: { software } }: Device, pa
   const few = Math.min(8, 2 ** Math.ceil(Math.log2(rows)));
   if (software) {
     // Compiling a tall tile takes longer than a short problem takes to run.
-    const forward = rows <= 8 ? subgroup(few, 4) : rows <= 128 ? subgroup(8, 2) : subgroup(16, 4);
-    return [...(pass === "forward" ? forward : subgroup(8, 2)), direct, tile(8, 8, 4, 4), tile(16, 4, 2, 2), { kind: "unfused" }];
+    const forward = rows <= 8 ? subgroup(few, 4) : rows <= 64 ? subgroup(8, 2) : rows <= 512 ? subgroup(16, 2) : subgroup(32, 4);
+    return [...(pass === "forward" ? forward : rows <= 64 ? subgroup(8, 2) : subgroup(16, 2)), ...subgroup(8, 2), direct, tile(8, 8, 4, 4), tile(16, 4, 2, 2), { kind: "unfused" }];
   }
   return [
     ...(pass === "forward" && rows <= 8 ? subgroup(few, lanes >= 32 ? 1 : 4) : []),

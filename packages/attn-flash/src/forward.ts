@@ -4,7 +4,7 @@ import type { Tensor } from "@polyhead/tensor";
 import { inputSlices, spanOf, type Call } from "./call.ts";
 import { combine } from "./kernels/combine.ts";
 import { forwardKernel } from "./kernels/family.ts";
-import type { FusedTemplate } from "./spec.ts";
+import type { FlashForm, FusedTemplate } from "./spec.ts";
 
 /** Rows that a workgroup of a template owns. */
 export function rowsOf(t: FusedTemplate): number {
@@ -19,7 +19,7 @@ export function rowsOf(t: FusedTemplate): number {
 }
 
 /** See `FRAME_PARAMS`. */
-export const tripCounts = (size: number, t: FusedTemplate): Record<string, number> => ({ depth: size / 4, lanes: t.kind === "subgroup" ? t.lanes : 1, sets: t.keys });
+export const tripCounts = ({ d, dv }: Pick<FlashForm, "d" | "dv">, t: FusedTemplate): Record<string, number> => ({ depth: d / 4, depthV: dv / 4, lanes: t.kind === "subgroup" ? t.lanes : t.kind === "tile" ? t.x : 1, sets: t.keys });
 
 /** o `[B, Hq, Tq, Dv]` and lse of a call. The memory of o is `[B, Tq, Hq, Dv]`, so that joining the heads is no copy. */
 export function runForward(call: Call, template: FusedTemplate, splits: number): KernelOutputs<Tensor> {
@@ -33,7 +33,7 @@ export function runForward(call: Call, template: FusedTemplate, splits: number):
   const memory = engine.empty([B, Tq, Hq, form.dv]);
   const lse = engine.empty([B, Hq, Tq]);
   const [parts, partLse] = split ? [engine.empty([splits, B, Tq, Hq, form.dv]), engine.empty([splits, B, Hq, Tq])] : [memory, lse];
-  const strides: Record<string, Scalar> = { ...tripCounts(form.d, template), tiles, splits, span: spanOf(scalars["keys"]!, splits), oS: rows * quads, oB: Tq * Hq * quads, oH: quads, oT: Hq * quads };
+  const strides: Record<string, Scalar> = { ...tripCounts(form, template), tiles, splits, span: spanOf(scalars["keys"]!, splits), oS: rows * quads, oB: Tq * Hq * quads, oH: quads, oT: Hq * quads };
   const bindings = { ...inputSlices(call), o: parts.slice(), lse: partLse.slice() };
   gpu.dispatch(forwardKernel(form, template, split), bindings, { ...scalars, ...strides }, [tiles, form.packed ? Hkv : Hq, B * splits]);
   if (split) {

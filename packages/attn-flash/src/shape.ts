@@ -11,15 +11,16 @@ export interface FlashShape {
   readonly keys: number;
   readonly d: number;
   readonly dv: number;
+  /** k and v are f16. */
   readonly half: boolean;
   /** Hooks, a bias or a mask beyond ranges act on each score. */
   readonly hooked: boolean;
 }
 
-export function shapeOf(inputs: KernelInputs<Tensor>, { q, v }: { readonly q: Tensor; readonly v: Tensor }): FlashShape {
+export function shapeOf(inputs: KernelInputs<Tensor>, { q, k, v }: { readonly q: Tensor; readonly k: Tensor; readonly v: Tensor }): FlashShape {
   const { B, Hq, Hkv, Tq, Tk } = sizesOf(inputs);
   const plainMask = ["full", "causal", "window", "prefix"].includes(inputs.mask.kind);
-  return { batch: B, heads: Hq, kvHeads: Hkv, queries: Tq, keys: Tk, d: q.shape[3]!, dv: v.shape[3]!, half: q.dtype === "f16", hooked: inputs.score.length > 0 || inputs.bias !== undefined || !plainMask };
+  return { batch: B, heads: Hq, kvHeads: Hkv, queries: Tq, keys: Tk, d: q.shape[3]!, dv: v.shape[3]!, half: k.dtype === "f16", hooked: inputs.score.length > 0 || inputs.bias !== undefined || !plainMask };
 }
 
 /** Shapes of one class share a winner: lengths and work to the nearest power of two. */

@@ -66,7 +66,9 @@ export interface FlashForm {
   /** Head sizes of q and k, and of v: multiples of four. */
   readonly d: number;
   readonly dv: number;
-  /** q, k and v are f16. */
+  /** q is f16. */
+  readonly halfQ: boolean;
+  /** k and v are f16. */
   readonly half: boolean;
   readonly mask: Mask;
   readonly program: ScoreProgram;

@@ -8,12 +8,21 @@ import { inputBindings } from "./frame.ts";
 /** A gradient of scores written out, for what is added to them or learned by hooks: before or after the hooks. */
 export type ScoreGradient = "before" | "after";
 
-export const BACKWARD_PARAMS: Readonly<Record<string, ParamType>> = { depthV: "u32", keyRows: "u32", dvAt: "u32", gAt: "u32", gB: "u32", gH: "u32", gT: "u32" };
+export const BACKWARD_PARAMS: Readonly<Record<string, ParamType>> = { keyRows: "u32", dvAt: "u32", gAt: "u32", gB: "u32", gH: "u32", gT: "u32" };
 
 export const backwardBindings = (form: FlashForm): Record<string, BindingSpec> => ({ ...inputBindings(form), g: "read array<vec4f>", ld: "read array<vec2f>" });
 
-/** Which steps of a walk over queries need each cell tested: `edgeLo`, `edgeHi`, `edgeRows`. */
-export const edgeOfKeys = (rows: number): string => wgsl`
+/**
+ * Declares what a workgroup of `rows` rows of k from row0 on walks over: rows lo … hi of q. Between edgeLo and edgeHi all of
+ * its keys are seen, unless edgeRows. Rows firstJ … lastJ of k may be read.
+ */
+export const queryWalk = (rows: number): string => wgsl`
+  let firstJ = firstKey(b);
+  let lastJ = max(endKey(b), 1i) - 1i;
+  let kvFirst = i32(row0) + params.kvOffset;
+  let kvLast = kvFirst + ${rows - 1}i;
+  let lo = queryLo(kvFirst);
+  let hi = select(0i, queryHi(kvLast), i32(row0) < endKey(b) && i32(row0) + ${rows}i > firstJ);
   let edgeLo = queryLo(kvLast);
   let edgeHi = queryHi(kvFirst);
-  let edgeRows = i32(row0) < firstKey(b) || i32(row0) + ${rows}i > endKey(b);`;
+  let edgeRows = i32(row0) < firstJ || i32(row0) + ${rows}i > endKey(b);`;

@@ -1,8 +1,12 @@
 import type { Kernel } from "@polyhead/gpu";
 import { formKey, templateName, type FlashForm, type FusedTemplate } from "../spec.ts";
 import type { ScoreGradient } from "./backward-frame.ts";
+import { rowDkv, rowDq } from "./row-backward.ts";
+import { rowForward } from "./row-forward.ts";
 import { subgroupDkv, subgroupDq } from "./subgroup-backward.ts";
 import { subgroupForward } from "./subgroup-forward.ts";
+import { tileDkv, tileDq } from "./tile-backward.ts";
+import { tileForward } from "./tile-forward.ts";
 
 const kernels = new Map<string, Kernel>();
 
@@ -20,8 +24,10 @@ export function forwardKernel(form: FlashForm, template: FusedTemplate, split: b
     switch (template.kind) {
       case "subgroup":
         return subgroupForward(form, template, { split });
-      default:
-        throw new Error("not yet");
+      case "row":
+        return rowForward(form, template, { split });
+      case "tile":
+        return tileForward(form, template, { split });
     }
   });
 }
@@ -32,8 +38,10 @@ export function dqKernel(form: FlashForm, template: FusedTemplate, emit: "dq" | 
     switch (template.kind) {
       case "subgroup":
         return subgroupDq(form, template, emit);
-      default:
-        throw new Error("not yet");
+      case "row":
+        return rowDq(form, template, emit);
+      case "tile":
+        return tileDq(form, template, emit);
     }
   });
 }
@@ -44,8 +52,10 @@ export function dkvKernel(form: FlashForm, template: FusedTemplate): Kernel {
     switch (template.kind) {
       case "subgroup":
         return subgroupDkv(form, template);
-      default:
-        throw new Error("not yet");
+      case "row":
+        return rowDkv(form, template);
+      case "tile":
+        return tileDkv(form, template);
     }
   });
 }

@@ -29,12 +29,12 @@ export const LOG2E: string = f32Literal(Math.LOG2E);
 export const LN2: string = f32Literal(Math.LN2);
 
 /**
- * `depth`, `lanes` and `sets` are trip counts that the code could know. They are scalars since drivers unroll what they can
+ * `depth`, `depthV`, `lanes` and `sets` are trip counts that the code could know. They are scalars since drivers unroll what they can
  * count, and then spend seconds on compiling it.
  */
 export const FRAME_PARAMS: Readonly<Record<string, ParamType>> = {
   queries: "u32", rows: "u32", keys: "i32", heads: "u32", kvHeads: "u32", group: "u32", tiles: "u32", splits: "u32", span: "i32",
-  depth: "u32", lanes: "u32", sets: "u32", qOffset: "i32", kvOffset: "i32", scale: "f32", minusInfinity: "f32",
+  depth: "u32", depthV: "u32", lanes: "u32", sets: "u32", qOffset: "i32", kvOffset: "i32", scale: "f32", minusInfinity: "f32",
   qAt: "u32", qB: "u32", qH: "u32", qT: "u32", kAt: "u32", kB: "u32", kH: "u32", kT: "u32", vAt: "u32", vB: "u32", vH: "u32", vT: "u32",
 };
 
@@ -44,9 +44,9 @@ export const frameParams = (form: FlashForm): Record<string, ParamType> => ({ ..
 
 /** What is read beside q, k and v; `v` may be bound in pieces of `width` elements. */
 export function inputBindings(form: FlashForm, width: 2 | 4 = 4): Record<string, BindingSpec> {
-  const type = (n: 2 | 4): string => (form.half ? (n === 4 ? "vec2u" : "u32") : `vec${n}f`);
+  const type = (n: 2 | 4, half = form.half): string => (half ? (n === 4 ? "vec2u" : "u32") : `vec${n}f`);
   return {
-    q: `read array<${type(4)}>`,
+    q: `read array<${type(4, form.halfQ)}>`,
     k: `read array<${type(4)}>`,
     v: `read array<${type(width)}>`,
     ...(form.bias && { bias: "read array<f32>" as const }),
@@ -73,7 +73,8 @@ function asFunction(name: string, result: "f32" | "bool", program: Program, read
 export const isLoose = ({ program, bias }: FlashForm): boolean => bias || program.score.outputs[0]?.op !== "var";
 
 /** `rotate(base, d, position, head)` for q or k: group d of a row whose pairs the hook turns. */
-function pairReader(side: "q" | "k", { qk, half }: FlashForm, read: ReturnType<typeof tableCode>["read"]): { readonly text: string; readonly helpers: Readonly<Record<string, string>> } {
+function pairReader(side: "q" | "k", { qk, halfQ, half: halfK }: FlashForm, read: ReturnType<typeof tableCode>["read"]): { readonly text: string; readonly helpers: Readonly<Record<string, string>> } {
+  const half = side === "q" ? halfQ : halfK;
   if (qk === undefined || (qk.applies !== "both" && qk.applies !== side)) {
     return { helpers: {}, text: `fn ${side}Row(base: u32, d: u32, position: i32, head: i32) -> vec4f { return ${load(side, "base + d", half)}; }` };
   }
@@ -151,7 +152,7 @@ export function frame(form: FlashForm, { width = 4, backward = false, slope: wan
   return ${unit}(params.${name}At + pageOf * params.${name}B + hk * params.${name}H + (j % ${page}u) * params.${name}T);`
       : `  return ${unit}(params.${name}At + b * params.${name}B + hk * params.${name}H + j * params.${name}T);`;
   return wgsl`
-${half ? UNPACK : ""}
+${half || form.halfQ ? UNPACK : ""}
 ${helpers}
 ${code.functions}
 ${hook?.text ?? ""}

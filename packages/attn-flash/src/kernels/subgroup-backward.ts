@@ -5,8 +5,10 @@
 // ds = p (dp − Δ) ∂hooks/∂s, and 0 where p is: there dp and the derivative may be anything.
 import { defineKernel, wgsl, type Kernel } from "@polyhead/gpu";
 import type { FlashForm, SubgroupTemplate } from "../spec.ts";
-import { backwardBindings, BACKWARD_PARAMS, edgeOfKeys, type ScoreGradient } from "./backward-frame.ts";
+import { backwardBindings, BACKWARD_PARAMS, queryWalk, type ScoreGradient } from "./backward-frame.ts";
+import { cellOf, differentiate, fmaDot, judge } from "./cells.ts";
 import { frame, frameParams, MASKED, range, rawScale } from "./frame.ts";
+import { keyWalk } from "./rows.ts";
 import { ofGroup, pieceWidth } from "./subgroup-forward.ts";
 
 interface Columns {
@@ -42,7 +44,7 @@ function products(r: readonly number[], t: readonly number[], lanes: number, nam
       for (var d = 0u; d < ${depth}; d++) {
         ${range(Math.ceil(rows / lanes)).map((a) => `let own${a} = ${own(a)};`)}
         ${t.map((n) => `let other${n} = ${other(n)};`)}
-        ${r.map((i) => [`let a${i} = subgroupBroadcast(own${Math.floor(i / lanes)}, ${i % lanes}u);`, ...t.map((n) => `${name}${i}_${n} = fma(a${i}.x, other${n}.x, fma(a${i}.y, other${n}.y, fma(a${i}.z, other${n}.z, fma(a${i}.w, other${n}.w, ${name}${i}_${n}))));`)])}
+        ${r.map((i) => [`let a${i} = subgroupBroadcast(own${Math.floor(i / lanes)}, ${i % lanes}u);`, ...t.map((n) => `${name}${i}_${n} = ${fmaDot(`a${i}`, `other${n}`, `${name}${i}_${n}`)};`)])}
       }`;
 }
 
@@ -55,6 +57,7 @@ export function subgroupDq(form: FlashForm, { lanes, rows, keys, subgroups }: Su
   const C = range(columns.count);
   const step = lanes * keys;
   const slope = form.program.slope !== undefined && emit !== "after";
+  const cells = R.flatMap((r) => T.map((t) => cellOf(`${r}_${t}`, `i${r}`, `j_${t}`, `ld${r}`)));
   return defineKernel({
     name: `flash-${emit === "dq" ? "dq" : "ds"} A ${rows}×${step}`,
     bindings: { ...backwardBindings(form), out: `write array<${emit === "dq" ? columns.piece : "f32"}>` },
@@ -69,24 +72,18 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let hk = h / params.group;
   let row0 = (params.tiles - 1u - group.x) * ${rows * subgroups}u${subgroups > 1 ? ` + thread / ${lanes}u * ${rows}u` : ""};
   ${R.map((r) => [`let i${r} = min(row0 + ${r}u, params.queries - 1u); let ld${r} = ld[(b * params.heads + h) * params.queries + i${r}];`, ...C.map((c) => `var x${r}_${c} = ${columns.piece}(0.0);`)])}
-  let firstJ = firstKey(b);
-  let lastJ = endKey(b) - 1i;
-  let lo = keyLo(i32(i0) + params.qOffset, b);
-  let hi = keyHi(i32(i${rows - 1}) + params.qOffset, b);
-  let loEdge = keyLo(i32(i${rows - 1}) + params.qOffset, b);
-  let hiEdge = keyHi(i32(i0) + params.qOffset, b);
+  ${keyWalk(form, "i0", `i${rows - 1}`, false)}
   ${range(Math.ceil(rows / lanes)).map((a) => `let mine${a} = min(row0 + ${a * lanes}u + ${laneRowOf(rows, lanes)}, params.queries - 1u); let qb${a} = queryBase(b, h, mine${a}); let gb${a} = gradientBase(b, h, mine${a}); let qp${a} = i32(mine${a}) + params.qOffset;`)}
   for (var j0 = lo; j0 < hi; j0 += ${step}i) {
     ${T.map((t) => `let j_${t} = u32(clamp(j0 + ${t * lanes}i + i32(lane), firstJ, lastJ)); let kb_${t} = keyBase(b, hk, j_${t}); let vb_${t} = valueBase(b, hk, j_${t});`)}
     ${R.map((r) => T.map((t) => `var s${r}_${t} = 0.0; var dp${r}_${t} = 0.0;`))}
     ${products(R, T, lanes, "s", "params.depth", (a) => `qRow(qb${a}, d, qp${a}, i32(h)) * ${rawScale(form)}`, (t) => `kRow(kb_${t}, d, i32(j_${t}) + params.kvOffset, i32(hk))`)}
     ${products(R, T, lanes, "dp", "params.depthV", (a) => `g[gb${a} + d]`, (t) => `vRow(vb_${t}, d)`)}
-    ${R.map((r) => T.map((t) => `var c${r}_${t} = cooked(s${r}_${t}, b, h, i${r}, j_${t});`))}
-    ${form.program.mask === undefined ? "" : R.map((r) => T.map((t) => `c${r}_${t} = select(${MASKED}, c${r}_${t}, allowed(b, h, i${r}, j_${t}));`))}
+    ${judge(form, cells)}
     if (j0 < loEdge || j0 + ${step}i > min(hiEdge, hi)) {
       ${R.map((r) => [`let lo${r} = keyLo(i32(i${r}) + params.qOffset, b); let hi${r} = keyHi(i32(i${r}) + params.qOffset, b);`, ...T.map((t) => `c${r}_${t} = select(${MASKED}, c${r}_${t}, j0 + ${t * lanes}i + i32(lane) >= lo${r} && j0 + ${t * lanes}i + i32(lane) < hi${r});`)])}
     }
-    ${R.map((r) => T.map((t) => `let p${r}_${t} = exp2(c${r}_${t} - ld${r}.x); let e${r}_${t} = select(0.0, p${r}_${t} * (dp${r}_${t} - ld${r}.y)${slope ? ` * slope(s${r}_${t}, b, h, i${r}, j_${t})` : ""}, p${r}_${t} > 0.0);`))}
+    ${differentiate(cells, slope)}
     ${emit === "dq" ? wgsl`
     for (var t = 0u; t < params.sets; t++) {
       ${R.map((r) => `let e${r} = ${ofGroup(`e${r}`, keys)};`)}
@@ -110,6 +107,7 @@ export function subgroupDkv(form: FlashForm, { lanes, rows, keys, subgroups }: S
   const [KC, VC] = [range(kc.count), range(vc.count)];
   const step = lanes * keys;
   const slope = form.program.slope !== undefined;
+  const cells = R.flatMap((r) => T.map((t) => cellOf(`${r}_${t}`, `i_${t}`, `j${r}`, `ld_${t}`)));
   const store = (base: string, columns: Columns, c: number, value: string): string =>
     columns.width === width
       ? `${columns.guard(c)}{ out[${base} + ${c * lanes}u + lane] = ${value}; }`
@@ -126,16 +124,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let b = group.z;
   let hk = group.y;
   let row0 = group.x * ${rows * subgroups}u${subgroups > 1 ? ` + thread / ${lanes}u * ${rows}u` : ""};
+  ${queryWalk(rows)}
   // Rows past the last usable key stand in for it; their sums are not stored, or stored as zeros.
-  let lastJ = u32(max(endKey(b), 1i)) - 1u;
-  let firstJ = u32(firstKey(b));
   ${R.map((r) => [`let j${r} = row0 + ${r}u; let in${r} = i32(j${r}) >= firstKey(b) && i32(j${r}) < endKey(b);`, ...KC.map((c) => `var x${r}_${c} = ${kc.piece}(0.0);`), ...VC.map((c) => `var y${r}_${c} = ${vc.piece}(0.0);`)])}
-  let kvFirst = i32(row0) + params.kvOffset;
-  let kvLast = kvFirst + ${rows - 1}i;
-  let lo = queryLo(kvFirst);
-  let hi = select(0i, queryHi(kvLast), i32(row0) < endKey(b) && i32(row0) + ${rows}i > firstKey(b));
-  ${edgeOfKeys(rows)}
-  ${range(Math.ceil(rows / lanes)).map((a) => `let mine${a} = clamp(row0 + ${a * lanes}u + ${laneRowOf(rows, lanes)}, firstJ, lastJ); let kb${a} = keyBase(b, hk, mine${a}); let vb${a} = valueBase(b, hk, mine${a}); let kp${a} = i32(mine${a}) + params.kvOffset;`)}
+  ${range(Math.ceil(rows / lanes)).map((a) => `let mine${a} = u32(clamp(i32(row0 + ${a * lanes}u + ${laneRowOf(rows, lanes)}), firstJ, lastJ)); let kb${a} = keyBase(b, hk, mine${a}); let vb${a} = valueBase(b, hk, mine${a}); let kp${a} = i32(mine${a}) + params.kvOffset;`)}
   for (var member = 0u; member < params.group; member++) {
     let h = hk * params.group + member;
     for (var i0 = lo; i0 < hi; i0 += ${step}i) {
@@ -143,12 +135,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       ${R.map((r) => T.map((t) => `var s${r}_${t} = 0.0; var dp${r}_${t} = 0.0;`))}
       ${products(R, T, lanes, "s", "params.depth", (a) => `kRow(kb${a}, d, kp${a}, i32(hk))`, (t) => `qRow(qb_${t}, d, i32(i_${t}) + params.qOffset, i32(h)) * ${rawScale(form)}`)}
       ${products(R, T, lanes, "dp", "params.depthV", (a) => `vRow(vb${a}, d)`, (t) => `g[gb_${t} + d]`)}
-      ${R.map((r) => T.map((t) => `var c${r}_${t} = cooked(s${r}_${t}, b, h, i_${t}, j${r});`))}
-      ${form.program.mask === undefined ? "" : R.map((r) => T.map((t) => `c${r}_${t} = select(${MASKED}, c${r}_${t}, allowed(b, h, i_${t}, j${r}));`))}
+      ${judge(form, cells)}
       if (i0 < edgeLo || i0 + ${step}i > min(edgeHi, hi) || edgeRows) {
         ${T.map((t) => [`let lo_${t} = keyLo(i32(i_${t}) + params.qOffset, b); let hi_${t} = select(0i, keyHi(i32(i_${t}) + params.qOffset, b), i0 + ${t * lanes}i + i32(lane) < i32(params.queries));`, ...R.map((r) => `c${r}_${t} = select(${MASKED}, c${r}_${t}, in${r} && i32(j${r}) >= lo_${t} && i32(j${r}) < hi_${t});`)])}
       }
-      ${R.map((r) => T.map((t) => `let p${r}_${t} = exp2(c${r}_${t} - ld_${t}.x); let e${r}_${t} = select(0.0, p${r}_${t} * (dp${r}_${t} - ld_${t}.y)${slope ? ` * slope(s${r}_${t}, b, h, i_${t}, j${r})` : ""}, p${r}_${t} > 0.0);`))}
+      ${differentiate(cells, slope)}
       for (var t = 0u; t < params.sets; t++) {
         ${R.map((r) => `let e${r} = ${ofGroup(`e${r}`, keys)}; let p${r} = ${ofGroup(`p${r}`, keys)};`)}
         for (var n = 0u; n < params.lanes; n += 4u) {

@@ -4,8 +4,9 @@
 //   m, l     maximum (the same in all lanes) and sum (of this lane's keys) of each row
 import { defineKernel, wgsl, type Kernel } from "@polyhead/gpu";
 import type { FlashForm, SubgroupTemplate } from "../spec.ts";
-import { frame, frameParams, inputBindings, LN2, MASKED, range, rawScale, UNSEEN } from "./frame.ts";
-import { rowHeads, outputParams } from "./rows.ts";
+import { fmaDot, judge } from "./cells.ts";
+import { frame, frameParams, inputBindings, MASKED, range, rawScale, UNSEEN } from "./frame.ts";
+import { keyWalk, lseOf, OUTPUT, outputParams, rowHeads } from "./rows.ts";
 
 /** Elements of a column piece: four, or two where four would leave lanes idle. */
 export const pieceWidth = (size: number, lanes: number): 2 | 4 => (size / 4 < lanes ? 2 : 4);
@@ -38,6 +39,7 @@ export function subgroupForward(form: FlashForm, template: SubgroupTemplate, { s
     enable: ["subgroups"],
     code: wgsl`
 ${frame(form, { width })}
+${OUTPUT}
 @compute @workgroup_size(${lanes * subgroups}) @diagnostic(off, subgroup_uniformity)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32, @builtin(subgroup_invocation_id) lane: u32) {
   let b = group.z / params.splits;
@@ -45,12 +47,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let row0 = (params.tiles - 1u - group.x) * ${rows * subgroups}u${subgroups > 1 ? ` + thread / ${lanes}u * ${rows}u` : ""};
   ${of("group.y")}
   ${R.map((r) => [index(r, `min(row0 + ${r}u, params.rows - 1u)`), `var m${r} = ${UNSEEN}; var l${r} = 0.0;`, ...C.map((c) => `var o${r}_${c} = ${piece}(0.0);`)])}
-  let firstJ = firstKey(b);
-  let lastJ = endKey(b) - 1i;
-  let loEdge = keyLo(${q(form.packed ? "params.queries - 1u" : `i${rows - 1}`)}, b);
-  let hiEdge = keyHi(${q(form.packed ? "0u" : "i0")}, b);
-  let lo = max(keyLo(${q(form.packed ? "0u" : "i0")}, b), part * params.span);
-  let hi = min(keyHi(${q(form.packed ? "params.queries - 1u" : `i${rows - 1}`)}, b), (part + 1i) * params.span);
+  ${keyWalk(form, "i0", `i${rows - 1}`, true)}
   ${range(quads).map((a) => `let own${a} = min(row0 + ${a * lanes}u + ${laneRow}, params.rows - 1u); ${rowOf(form, `own${a}`, a)}`)}
   for (var j0 = lo; j0 < hi; j0 += ${step}i) {
     ${T.map((t) => `let j_${t} = u32(clamp(j0 + ${t * lanes}i + i32(lane), firstJ, lastJ)); let kb_${t} = keyBase(b, hk, j_${t});`)}
@@ -58,10 +55,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     for (var d = 0u; d < params.depth; d++) {
       ${range(quads).map((a) => `let qv${a} = qRow(qb${a}, d, qp${a}, qh${a}) * ${rawScale(form)};`)}
       ${T.map((t) => `let k_${t} = kRow(kb_${t}, d, i32(j_${t}) + params.kvOffset, i32(hk));`)}
-      ${R.map((r) => [`let a${r} = subgroupBroadcast(qv${Math.floor(r / lanes)}, ${r % lanes}u);`, ...T.map((t) => `s${r}_${t} = fma(a${r}.x, k_${t}.x, fma(a${r}.y, k_${t}.y, fma(a${r}.z, k_${t}.z, fma(a${r}.w, k_${t}.w, s${r}_${t}))));`)])}
+      ${R.map((r) => [`let a${r} = subgroupBroadcast(qv${Math.floor(r / lanes)}, ${r % lanes}u);`, ...T.map((t) => `s${r}_${t} = ${fmaDot(`a${r}`, `k_${t}`, `s${r}_${t}`)};`)])}
     }
-    ${R.map((r) => T.map((t) => `s${r}_${t} = cooked(s${r}_${t}, b, ${head(r)}, i${r}, j_${t});`))}
-    ${form.program.mask === undefined ? "" : R.map((r) => T.map((t) => `s${r}_${t} = select(${MASKED}, s${r}_${t}, allowed(b, ${head(r)}, i${r}, j_${t}));`))}
+    ${judge(form, R.flatMap((r) => T.map((t) => ({ raw: `s${r}_${t}`, score: `s${r}_${t}`, h: head(r), i: `i${r}`, j: `j_${t}` }))))}
     if (j0 < loEdge || j0 + ${step}i > min(hiEdge, hi)) {
       ${R.map((r) => [`let lo${r} = max(keyLo(${q(`i${r}`)}, b), lo); let hi${r} = min(keyHi(${q(`i${r}`)}, b), hi);`, ...T.map((t) => `s${r}_${t} = select(${MASKED}, s${r}_${t}, j0 + ${t * lanes}i + i32(lane) >= lo${r} && j0 + ${t * lanes}i + i32(lane) < hi${r});`)])}
     }
@@ -86,12 +82,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     `if (row0 + ${r}u < params.rows) {`,
     `  let whole = select(0.0, 1.0 / sum${r}, sum${r} > 0.0);`,
     ...C.map((c) => `  ${(c + 1) * lanes > pieces ? `if (${c * lanes}u + lane < ${pieces}u) ` : ""}{ o[${width === 2 ? "2u * " : ""}outputBase(b, ${head(r)}, i${r}, u32(part)) + ${c * lanes}u + lane] = o${r}_${c} * whole; }`),
-    `  if (lane == 0u) { lse[lseIndex(b, ${head(r)}, i${r}, u32(part))] = ${split ? `select(${MASKED}, m${r} + log2(sum${r}), sum${r} > 0.0)` : `select(params.minusInfinity, (m${r} + log2(sum${r})) * ${LN2}, sum${r} > 0.0)`}; }`,
+    `  if (lane == 0u) { lse[lseIndex(b, ${head(r)}, i${r}, u32(part))] = ${lseOf(split, `m${r}`, `sum${r}`)}; }`,
     "}",
   ])}
-}
-fn outputBase(b: u32, h: u32, i: u32, part: u32) -> u32 { return part * params.oS + b * params.oB + h * params.oH + i * params.oT; }
-fn lseIndex(b: u32, h: u32, i: u32, part: u32) -> u32 { return ((part * params.batch + b) * params.heads + h) * params.queries + i; }`,
+}`,
   });
 }
 
