@@ -7,7 +7,7 @@ import { withRatios } from "./cases/attention-ratios.ts";
 import { matmulCases } from "./cases/matmul.ts";
 import { trainCase } from "./cases/train.ts";
 import type { Case, Contender } from "./contender.ts";
-import { ourFlash, ourUnfused } from "./ours/attention.ts";
+import { ourFlash, oursUntuned, ourUnfused } from "./ours/attention.ts";
 import { fmaCeiling } from "./ours/fma-ceiling.ts";
 import { ourGpt } from "./ours/gpt.ts";
 import { ourGpu } from "./ours/gpu.ts";
@@ -51,7 +51,7 @@ const run: Record<Bench, (args: Args, adapter: string) => Promise<void>> = {
 
 /** Everybody who can do a case. */
 function attentionContenders({ purpose, shape }: AttentionCase): Contender<AttentionProblem>[] {
-  if (purpose === "memory") return [ourFlash, ourUnfused];
+  if (purpose === "memory") return [...oursUntuned];
   const onnx = onnxOps(shape).flatMap((op) => [ortWebgpu(op, false), ortWebgpu(op, true), ortCpu(op)]);
   const yardsticks = shape.kind === "decode" ? copyYardsticks : [matmulYardstick];
   return [ourFlash, ourUnfused, jaxAttention("webgpu"), tfjsAttention, ...onnx, ...yardsticks];

@@ -9,8 +9,8 @@ import type { Facts } from "../contender.ts";
 export interface AttentionKernel {
   readonly name: string;
   run(inputs: KernelInputs<Tensor>): KernelOutputs<Tensor>;
-  /** Tunes what a first call has met. */
-  tune(engine: Engine, problem: AttentionProblem): Promise<unknown>;
+  /** Measures what is fastest for a problem; `call` runs it once. */
+  tune(engine: Engine, problem: AttentionProblem, call: () => void): Promise<unknown>;
   facts?(engine: Engine, problem: AttentionProblem): Facts;
 }
 
@@ -19,7 +19,8 @@ const budgetMs = 60_000;
 export const flash: AttentionKernel = {
   name: "polyhead flash",
   run: (inputs) => flashAttention(inputs),
-  tune: (engine, { kind }) => tuneFlash(engine, undefined, { budgetMs, ...(kind !== "backward" && { passes: ["forward"] }) }),
+  tune: (engine, { kind, heads, kvHeads, queries, keys, headDim: d }) =>
+    tuneFlash(engine, [{ heads, kvHeads, queries, keys, d }], { budgetMs, ...(kind !== "backward" && { passes: ["forward"] }) }),
   facts(engine, { kind, heads, kvHeads, queries, keys, headDim: d }) {
     const mine = shapeClass({ batch: 1, heads, kvHeads, queries, keys, d, dv: d, half: false, hooked: false });
     const passes = explainFlash(engine).filter(({ shape, pass }) => shape === mine && (kind === "backward" || pass === "forward"));
@@ -30,5 +31,9 @@ export const flash: AttentionKernel = {
 export const unfused: AttentionKernel = {
   name: "polyhead unfused",
   run: unfusedAttention,
-  tune: (engine) => tuneMatmul(engine, undefined, { budgetMs }),
+  async tune(engine, _, call) {
+    // A call shows the tuner which products there are.
+    call();
+    await tuneMatmul(engine, undefined, { budgetMs });
+  },
 };
