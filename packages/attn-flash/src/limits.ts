@@ -1,4 +1,6 @@
 import type { GpuCaps } from "@polyhead/gpu";
+import { ROW_VALUES, stagedRows } from "./kernels/row-parts.ts";
+import { tileLayout } from "./kernels/tile-parts.ts";
 import type { FlashShape } from "./shape.ts";
 import type { FlashTemplate, Pass } from "./spec.ts";
 
@@ -17,9 +19,33 @@ export function refusal(t: FlashTemplate, { queries, keys, heads, kvHeads, d, dv
       return t.lanes >= 16 && values > 256 ? `it keeps ${values} values a lane` : undefined;
     }
     case "row":
-      if (d + dv > 256) return `it keeps rows of ${d} and ${dv} values in registers`;
-      return t.threads > caps.invocations ? `it takes ${t.threads} invocations, the device allows ${caps.invocations}` : undefined;
-    case "tile":
-      return "not yet";
+      if (d + dv > ROW_VALUES) return `it keeps rows of ${d} and ${dv} values in registers`;
+      if (t.threads > caps.invocations) return `it takes ${t.threads} invocations, the device allows ${caps.invocations}`;
+      return memory(t, { d, dv }, caps);
+    case "tile": {
+      if (t.x * t.y > caps.invocations) return `it takes ${t.x * t.y} invocations, the device allows ${caps.invocations}`;
+      if (t.y * t.rows > 8 && t.y * t.rows >= 2 * rows) return `its ${t.y * t.rows} rows are mostly idle for ${rows}`;
+      const slots = (size: number): number => Math.ceil(size / 4 / t.x);
+      const values = t.rows * (4 * (pass === "forward" ? slots(dv) : pass === "dq" ? slots(d) : slots(d) + slots(dv)) + t.keys * (pass === "forward" ? 1 : 2));
+      return values > 192 ? `it keeps ${values} values a thread` : memory(t, { d, dv }, caps);
+    }
   }
+}
+
+/** Workgroup memory that a template takes for heads of these sizes, of any pass. */
+export function workgroupBytes(t: FlashTemplate, sizes: Pick<FlashShape, "d" | "dv">): number {
+  switch (t.kind) {
+    case "unfused":
+    case "subgroup":
+      return 0;
+    case "row":
+      return 4 * stagedRows(t, sizes) * (sizes.d + sizes.dv);
+    case "tile":
+      return tileLayout(t, sizes).bytes;
+  }
+}
+
+function memory(t: FlashTemplate, sizes: Pick<FlashShape, "d" | "dv">, caps: Pick<GpuCaps, "workgroupBytes">): string | undefined {
+  const bytes = workgroupBytes(t, sizes);
+  return bytes > caps.workgroupBytes ? `it takes ${bytes} bytes of workgroup memory, the device allows ${caps.workgroupBytes}` : undefined;
 }

@@ -39,7 +39,9 @@ export function tileLayout({ x, y, rows, keys }: TileTemplate, { d, dv }: Sizes)
     const stage = Math.max(own * slice + other * (slice + 1), y * Math.ceil(rows / 4) * x, longest);
     return { own, other, width, stride, slice, stage, weights, bytes: 16 * stage + 4 * width * weights };
   };
-  return depths.map(of).find(({ bytes }) => bytes <= WORKGROUP_BYTES) ?? of(depths.at(-1)!);
+  const layouts = depths.map(of);
+  // Tiles too large for that are for devices that have twice as much, as most do.
+  return layouts.find(({ bytes }) => bytes <= WORKGROUP_BYTES) ?? layouts.find(({ bytes }) => bytes <= 2 * WORKGROUP_BYTES) ?? layouts.at(-1)!;
 }
 
 /** Module scope. */
