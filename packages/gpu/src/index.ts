@@ -1,6 +1,8 @@
 export { isSoftwareAdapter, type GpuCaps, type GpuInfo } from "./caps.ts";
 export { GpuError } from "./errors.ts";
-export { deviceOf, Gpu, openGpu } from "./gpu.ts";
+export { deviceOf } from "./devices.ts";
+export { Gpu } from "./gpu.ts";
+export { openGpu } from "./open.ts";
 export type { GpuOptions, GpuStats, Workgroups } from "./options.ts";
 export { defineKernel, flatGrid, flatIndex, kernelFamily, type BindingSpec, type Feature, type Kernel, type KernelSpec, type ParamType } from "./kernel.ts";
 export { derived, numberOf, type LiveNumber, type Scalar } from "./live.ts";

@@ -86,3 +86,14 @@ export function flatGrid(items: number, workgroupSize: number): [number, number,
   const x = Math.min(groups, 65_535);
   return [x, Math.ceil(groups / x), 1];
 }
+
+/**
+ * Whether there is nothing to run.
+ *
+ * @throws GpuError `GPU_DISPATCH` for counts that WebGPU does not take.
+ */
+export function isEmptyGrid(kernel: string, x: number, y: number, z: number): boolean {
+  if (x > 0 && y > 0 && z > 0 && x <= 65_535 && y <= 65_535 && z <= 65_535) return false;
+  if (x === 0 || y === 0 || z === 0) return true;
+  throw new GpuError("GPU_DISPATCH", `kernel '${kernel}' was given ${x} × ${y} × ${z} workgroups; each count is 1 to 65,535`, "use flatGrid and flatIndex, or split the work");
+}

@@ -1,8 +1,8 @@
 import { GpuError } from "./errors.ts";
 import { BufferHold } from "./hold.ts";
-import { UNIFORM_SLOT_BYTES, type ParamType } from "./kernel.ts";
+import { UNIFORM_SLOT_BYTES, type Kernel, type ParamType } from "./kernel.ts";
 import type { LiveNumber, Scalar } from "./live.ts";
-import type { BufferSlice } from "./pool.ts";
+import type { BufferPool, BufferSlice } from "./pool.ts";
 import { Recording, type LiveScalar, type RecordedCopy, type RecordedDispatch, type RecordedPass, type RecordingHost } from "./recording.ts";
 import { UniformSlots } from "./uniforms.ts";
 
@@ -18,16 +18,31 @@ interface Noted {
 /** Takes notes while work runs as usual, and makes a `Recording` of them. */
 export class Recorder {
   readonly hold: BufferHold = new BufferHold();
+  readonly #pool: BufferPool;
   readonly #parts: (Noted[] | RecordedCopy)[] = [];
   #refused: GpuError | undefined;
 
-  dispatch(noted: Noted): void {
+  constructor(pool: BufferPool) {
+    this.#pool = pool;
+  }
+
+  run(work: () => unknown): void {
+    const result = work();
+    if (!(result instanceof Promise)) return;
+    result.catch(() => undefined); // superseded by the error below
+    this.refuse("record() was given an asynchronous function", "read results after it, between two replays");
+  }
+
+  dispatch<P extends string>(kernel: Kernel<string, P>, pipeline: GPUComputePipeline, bound: { readonly group: GPUBindGroup; readonly slices: readonly BufferSlice[] }, params: Readonly<Record<P, Scalar>>, workgroups: Noted["workgroups"]): void {
+    for (const { buffer } of bound.slices) this.#pool.holdWhileRecording(buffer);
+    const noted: Noted = { pipeline, group: bound.group, types: kernel.params.map(({ type }) => type), scalars: kernel.params.map(({ name }) => params[name]), workgroups };
     const last = this.#parts.at(-1);
     if (Array.isArray(last)) last.push(noted);
     else this.#parts.push([noted]);
   }
 
   copy(from: BufferSlice, to: BufferSlice, bytes: number): void {
+    for (const { buffer } of [from, to]) this.#pool.holdWhileRecording(buffer);
     this.#parts.push({ from: from.buffer.buffer, fromOffset: from.offset, to: to.buffer.buffer, toOffset: to.offset, bytes });
   }
 

@@ -6,9 +6,10 @@ import { packHalf } from "./half.ts";
 import { fill } from "./kernels/fill.ts";
 import { copyStrided } from "./kernels/strided-copy.ts";
 import { RecordedStep, StepNotes } from "./recording.ts";
+import { Scopes, tensorsIn } from "./scopes.ts";
 import { bytesOf, checkShape, contiguousStrides, sameShape, sizeOf, type DType, type Shape } from "./shape.ts";
 import { Storage } from "./storage.ts";
-import { reachable, releaseNode, type TapeNode } from "./tape.ts";
+import type { TapeNode } from "./tape.ts";
 import { Tensor } from "./tensor.ts";
 
 export interface EngineOptions {
@@ -22,12 +23,6 @@ export interface TensorOptions {
   readonly requiresGrad?: boolean;
 }
 
-/** What came to be inside one `scope` call. */
-interface Scope {
-  readonly tensors: Set<Tensor>;
-  readonly nodes: TapeNode[];
-}
-
 /** Tensors of one device: makes them, tracks which scope owns them, and says whether the tape is on. */
 export function createEngine(gpu: Gpu, options: EngineOptions = {}): Engine {
   return new Engine(gpu, options);
@@ -36,7 +31,7 @@ export function createEngine(gpu: Gpu, options: EngineOptions = {}): Engine {
 export class Engine {
   readonly gpu: Gpu;
   readonly seed: number;
-  #scopes: Scope[] = [];
+  readonly #scopes = new Scopes();
   #gradEnabled = true;
   #nodes = 0;
   #randomCalls = 0;
@@ -119,54 +114,23 @@ export class Engine {
    * @throws TensorError `TENSOR_SCOPE` when `work` is asynchronous: its tensors would be released while it waits.
    */
   scope<T>(work: () => T): T {
-    const mine: Scope = { tensors: new Set(), nodes: [] };
-    this.#scopes.push(mine);
-    let result: T | undefined;
-    try {
-      result = work();
-      if (result instanceof Promise) {
-        result.catch(() => undefined); // superseded by the error below
-        throw new TensorError("TENSOR_SCOPE", "scope() was given an asynchronous function", "compute inside of the scope, return the tensor, and read() it outside");
-      }
-      return result;
-    } finally {
-      this.#scopes.pop();
-      const kept = new Set<Tensor>();
-      collect(result, kept);
-      this.#closeNodes(mine.nodes, kept);
-      for (const tensor of mine.tensors) {
-        if (kept.has(tensor)) this.track(tensor);
-        else tensor.dispose();
-      }
-    }
+    return this.#scopes.run(work);
   }
 
   /** Takes `tensor` out of its scope: it lives until `dispose`. */
   keep(tensor: Tensor): Tensor {
-    for (const scope of this.#scopes) scope.tensors.delete(tensor);
+    this.#scopes.forget(tensor);
     return tensor;
   }
 
   /** Called by every new tensor. */
   track(tensor: Tensor): void {
-    this.#scopes.at(-1)?.tensors.add(tensor);
+    this.#scopes.track(tensor);
   }
 
   /** Called by every new tape node. */
   trackNode(node: TapeNode): void {
-    this.#scopes.at(-1)?.nodes.push(node);
-  }
-
-  /** A graph that outlives its outermost scope without a backward pass would hold its saved tensors for ever. */
-  #closeNodes(nodes: readonly TapeNode[], kept: ReadonlySet<Tensor>): void {
-    const open = nodes.filter((node) => node.saved !== undefined);
-    const parent = this.#scopes.at(-1);
-    if (parent !== undefined) {
-      for (const node of open) parent.nodes.push(node);
-      return;
-    }
-    const needed = new Set([...kept].flatMap(reachable));
-    for (const node of open) if (!needed.has(node)) releaseNode(node);
+    this.#scopes.trackNode(node);
   }
 
   /** Runs `work` with the tape off. */
@@ -202,13 +166,13 @@ export class Engine {
   record<T>(step: () => T): RecordedStep<T> {
     const notes = new StepNotes(this.#randomCalls);
     const before = this.#notes;
-    const outputs = new Set<Tensor>();
+    let outputs = new Set<Tensor>();
     let result: T | undefined;
     try {
       const recording = this.gpu.record(() => {
         this.#notes = notes;
         result = this.scope(step);
-        collect(result, outputs);
+        outputs = tensorsIn(result);
         for (const tensor of outputs) this.keep(tensor);
       });
       return new RecordedStep<T>({
@@ -259,12 +223,6 @@ export class Engine {
   flush(): void {
     this.gpu.flush();
   }
-}
-
-function collect(value: unknown, found: Set<Tensor>): void {
-  if (value instanceof Tensor) found.add(value);
-  else if (Array.isArray(value)) for (const item of value) collect(item, found);
-  else if (value !== null && typeof value === "object" && Object.getPrototypeOf(value) === Object.prototype) for (const item of Object.values(value)) collect(item, found);
 }
 
 function encode(data: ArrayLike<number>, dtype: DType): Float32Array | Uint32Array | Int32Array | Uint16Array {
