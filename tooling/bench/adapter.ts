@@ -6,8 +6,23 @@ import { giveWay, openNodeAdapter } from "@polyhead/gpu-node";
  * so that all contenders run on one driver. An adapter can give one device only, hence a new one for each request.
  */
 export function shareAdapter(): void {
-  const requestAdapter = async (): Promise<GPUAdapter> => (await openNodeAdapter()).adapter;
+  const requestAdapter = async (): Promise<GPUAdapter> => quiet((await openNodeAdapter()).adapter);
   Object.defineProperty(globalThis.navigator, "gpu", { value: { requestAdapter }, configurable: true });
+}
+
+/**
+ * Dawn in Node prints every error that nobody catches to stdout, amid our lines, and a peer that asks for too large a binding
+ * makes hundreds. So each device has scopes that catch them for good; what they mean for the output is ours to check.
+ */
+function quiet(adapter: GPUAdapter): GPUAdapter {
+  const requestDevice = adapter.requestDevice.bind(adapter);
+  const quietly = async (descriptor?: GPUDeviceDescriptor): Promise<GPUDevice> => {
+    const device = await requestDevice(descriptor);
+    for (const kind of ["internal", "out-of-memory", "validation"] as const) device.pushErrorScope(kind);
+    return device;
+  };
+  Object.defineProperty(adapter, "requestDevice", { value: quietly });
+  return adapter;
 }
 
 /**
