@@ -205,8 +205,11 @@ export class Engine {
   /**
    * A counter that no other random call of this engine has: the second key of its Philox stream. In a recorded step it is
    * live, and goes on with every replay.
+   *
+   * @throws TensorError `TENSOR_REPLAY` within `gpu.record` alone: its replays would draw the same numbers for ever.
    */
   nextRandomStream(): Scalar {
+    if (this.#notes === undefined && this.gpu.recording) throw new TensorError("TENSOR_REPLAY", "a random operator was recorded by gpu.record(), which knows no streams", "record the step with engine.record(), or give the operator a stream");
     const position = this.#randomCalls++;
     return this.#notes?.stream(position) ?? position;
   }

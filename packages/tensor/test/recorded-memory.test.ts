@@ -1,6 +1,6 @@
 import { openNodeGpu } from "@polyhead/gpu-node";
 import { afterAll, describe, expect, it } from "vitest";
-import { createEngine, linear, mean, mul, scale, sum, type Tensor } from "../src/index.ts";
+import { createEngine, dropout, linear, mean, mul, scale, sum, type Tensor } from "../src/index.ts";
 
 const gpu = await openNodeGpu({ limits: "default", features: "none", poison: true });
 const engine = createEngine(gpu, { seed: 11 });
@@ -98,6 +98,7 @@ describe("a step that cannot be replayed", () => {
     expect(() => engine.record(async () => Promise.resolve())).toThrow(/TENSOR_SCOPE/);
     expect(engine.recording).toBe(false);
     expect(gpu.recording).toBe(false);
+    expect(() => gpu.record(() => { engine.scope(() => { dropout(engine.zeros([4]), 0.5); }); })).toThrow(/TENSOR_REPLAY.*engine\.record\(\)/s);
     expect(engine.nextRandomStream()).toEqual(expect.any(Number));
     expect(gpu.stats.liveBytes).toBe(before);
   });

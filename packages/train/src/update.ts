@@ -144,7 +144,12 @@ export class Update {
       this.#engine.upload(places[micro]!.targets, targets);
     });
     optimizer.steps++;
-    step.replay();
+    try {
+      step.replay();
+    } catch (error) {
+      optimizer.steps--; // it has not run
+      throw error;
+    }
     this.#state = { replaying: true, reason: `an update of ${step.recording.dispatches} dispatches is replayed` };
   }
 
