@@ -124,8 +124,8 @@ export function problemOfRow(row: Row<typeof KERNEL_AXES>): KernelProblem {
   };
 }
 
-/** What a row costs, in missing pairs: the work is the number of scores times the head size. */
+/** What a row costs, in missing pairs: tenfold work must bring two pairs more. Work is scores times head size. */
 export function costOfRow(row: Row<typeof KERNEL_AXES>): number {
   const { B, Hq, Tq, Tk, D } = sizesOf(problemOfRow(row));
-  return product([B, Hq, Tq, Tk, D + 30]) / 1e6;
+  return 2 * Math.log10(1 + product([B, Hq, Tq, Tk, D + 30]) / 1e6);
 }
