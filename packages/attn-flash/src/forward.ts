@@ -19,7 +19,7 @@ export function rowsOf(t: FusedTemplate): number {
 }
 
 /** See `FRAME_PARAMS`. */
-export const tripCounts = ({ d, dv }: Pick<FlashForm, "d" | "dv">, t: FusedTemplate): Record<string, number> => ({ depth: d / 4, depthV: dv / 4, lanes: t.kind === "subgroup" ? t.lanes : t.kind === "tile" ? t.x : 1, sets: t.keys });
+export const tripCounts = ({ d, dv }: Pick<FlashForm, "d" | "dv">, t: FusedTemplate): Record<string, number> => ({ depth: d / 4, depthV: dv / 4, lanes: t.kind === "subgroup" ? t.lanes : t.kind === "tile" ? t.x : 1, sets: t.keys, cells: t.keys * (t.kind === "row" ? 1 : t.rows) });
 
 /** o `[B, Hq, Tq, Dv]` and lse of a call. The memory of o is `[B, Tq, Hq, Dv]`, so that joining the heads is no copy. */
 export function runForward(call: Call, template: FusedTemplate, splits: number): KernelOutputs<Tensor> {

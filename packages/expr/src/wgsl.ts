@@ -135,8 +135,9 @@ const FORMS: Readonly<Record<OpName, Form>> = {
   lt: infix("<"),
   le: infix("<="),
   eq: infix("=="),
-  and: infix("&&"),
-  or: infix("||"),
+  // Not && and ||: those are branches, and compilers copy branches wherever the program is woven in.
+  and: infix("&"),
+  or: infix("|"),
   neg: (a) => `(-${a})`,
   not: (a) => `(!${a})`,
   min: (a, b) => `min(${a}, ${b})`,

@@ -8,9 +8,9 @@ interface Value {
   readonly value: number;
 }
 
-const TOKEN = /\s*(?:(\d[\d.]*(?:e[+-]?\d+)?)([fi])|([A-Za-z_]\w*)|(&&|\|\||[<=]=|[-+*/%<!(),]))/y;
+const TOKEN = /\s*(?:(\d[\d.]*(?:e[+-]?\d+)?)([fi])|([A-Za-z_]\w*)|([<=]=|[-+*/%<!(),&|]))/y;
 
-const INFIX: Readonly<Record<string, OpName>> = { "+": "add", "-": "sub", "*": "mul", "/": "div", "%": "mod", "<": "lt", "<=": "le", "==": "eq", "&&": "and", "||": "or" };
+const INFIX: Readonly<Record<string, OpName>> = { "+": "add", "-": "sub", "*": "mul", "/": "div", "%": "mod", "<": "lt", "<=": "le", "==": "eq", "&": "and", "|": "or" };
 
 const CALLS: Readonly<Record<string, OpName>> = {
   abs: "abs", sign: "sign", min: "min", max: "max", pow: "pow", exp: "exp", exp2: "exp2", log: "log", log2: "log2", sqrt: "sqrt",

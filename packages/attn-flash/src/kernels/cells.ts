@@ -27,8 +27,29 @@ export interface GradientCell extends Cell {
 /** sum + a · b of groups of four. */
 export const fmaDot = (a: string, b: string, sum: string): string => `fma(${a}.x, ${b}.x, fma(${a}.y, ${b}.y, fma(${a}.z, ${b}.z, fma(${a}.w, ${b}.w, ${sum}))))`;
 
+/** Hooks or a mask, copied into every cell, keep compilers busy for seconds: they are looped over, with the cells in memory. */
+const isHeavy = ({ program }: FlashForm, cells: readonly Cell[]): boolean => cells.length > 1 && (program.mask !== undefined || program.score.outputs[0]?.op !== "var");
+
+/** An array of one expression of every cell. */
+const listed = (name: string, type: string, texts: readonly string[]): string => `var ${name} = array<${type}, ${texts.length}>(${texts.join(", ")});`;
+
+/** Lists what a loop over cells reads; declared once a tile. */
+const listCells = (cells: readonly Cell[]): string[] => [listed("cellH", "u32", cells.map(({ h }) => h)), listed("cellI", "u32", cells.map(({ i }) => i)), listed("cellJ", "u32", cells.map(({ j }) => j)), listed("cellRaw", "f32", cells.map(({ raw }) => raw))];
+
+const loop = (body: string): string => `for (var n = 0u; n < params.cells; n++) { ${body} }`;
+
 /** Bias, hooks and mask; not yet the ranges of keys. Declares `score` unless it is `raw`. */
-export function judge({ program }: FlashForm, cells: readonly Cell[]): string[] {
+export function judge(form: FlashForm, cells: readonly Cell[]): string[] {
+  const { program } = form;
+  if (isHeavy(form, cells)) {
+    const mask = program.mask === undefined ? "" : `if (!allowed(b, cellH[n], cellI[n], cellJ[n])) { score = ${MASKED}; }`;
+    return [
+      ...listCells(cells),
+      `var cellScore: array<f32, ${cells.length}> = cellRaw;`,
+      loop(`var score = cooked(cellRaw[n], b, cellH[n], cellI[n], cellJ[n]); ${mask} cellScore[n] = score;`),
+      ...cells.map(({ raw, score }, n) => `${raw === score ? "" : "var "}${score} = cellScore[${n}];`),
+    ];
+  }
   return [
     ...cells.map(({ raw, score, h, i, j }) => `${raw === score ? "" : "var "}${score} = cooked(${raw}, b, ${h}, ${i}, ${j});`),
     ...(program.mask === undefined ? [] : cells.map(({ score, h, i, j }) => `${score} = select(${MASKED}, ${score}, allowed(b, ${h}, ${i}, ${j}));`)),
@@ -36,8 +57,13 @@ export function judge({ program }: FlashForm, cells: readonly Cell[]): string[] 
 }
 
 /** Weights and gradients: e = p (dp − Δ) ∂hooks/∂s, and 0 where p is: there dp and the derivative may be anything. */
-export function differentiate(cells: readonly GradientCell[], slope: boolean): string[] {
-  return cells.map(({ raw, score, h, i, j, dp, ld, p, e }) => `let ${p} = exp2(${score} - ${ld}.x); let ${e} = select(0.0, ${p} * (${dp} - ${ld}.y)${slope ? ` * slope(${raw}, b, ${h}, ${i}, ${j})` : ""}, ${p} > 0.0);`);
+export function differentiate(form: FlashForm, cells: readonly GradientCell[], slope: boolean): string[] {
+  const looped = slope && isHeavy(form, cells);
+  const factor = ({ raw, h, i, j }: Cell, n: number): string => (!slope ? "" : looped ? ` * cellSlope[${n}]` : ` * slope(${raw}, b, ${h}, ${i}, ${j})`);
+  return [
+    ...(looped ? [`var cellSlope = array<f32, ${cells.length}>();`, loop("cellSlope[n] = slope(cellRaw[n], b, cellH[n], cellI[n], cellJ[n]);")] : []),
+    ...cells.map((cell, n) => `let ${cell.p} = exp2(${cell.score} - ${cell.ld}.x); let ${cell.e} = select(0.0, ${cell.p} * (${cell.dp} - ${cell.ld}.y)${factor(cell, n)}, ${cell.p} > 0.0);`),
+  ];
 }
 
 /** The cell `at` of a backward kernel, by the names that they all use: s raw, c cooked, dp, p, e; its head is h. */

@@ -29,12 +29,12 @@ export const LOG2E: string = f32Literal(Math.LOG2E);
 export const LN2: string = f32Literal(Math.LN2);
 
 /**
- * `depth`, `depthV`, `lanes` and `sets` are trip counts that the code could know. They are scalars since drivers unroll what they can
+ * `depth`, `depthV`, `lanes`, `sets` and `cells` are trip counts that the code could know. They are scalars since drivers unroll what they can
  * count, and then spend seconds on compiling it.
  */
 export const FRAME_PARAMS: Readonly<Record<string, ParamType>> = {
   queries: "u32", rows: "u32", keys: "i32", heads: "u32", kvHeads: "u32", group: "u32", tiles: "u32", splits: "u32", span: "i32",
-  depth: "u32", depthV: "u32", lanes: "u32", sets: "u32", qOffset: "i32", kvOffset: "i32", scale: "f32", minusInfinity: "f32",
+  depth: "u32", depthV: "u32", lanes: "u32", sets: "u32", cells: "u32", qOffset: "i32", kvOffset: "i32", scale: "f32", minusInfinity: "f32",
   qAt: "u32", qB: "u32", qH: "u32", qT: "u32", kAt: "u32", kB: "u32", kH: "u32", kT: "u32", vAt: "u32", vB: "u32", vH: "u32", vT: "u32",
 };
 

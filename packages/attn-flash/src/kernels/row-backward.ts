@@ -72,7 +72,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     if (j0 < loEdge || j0 + ${keys}i > min(hiEdge, hi)) {
       ${T.map((t) => `c${t} = select(${MASKED}, c${t}, j0 + ${t}i >= loOwn && j0 + ${t}i < hiOwn);`)}
     }
-    ${differentiate(cells, slope)}
+    ${differentiate(form, cells, slope)}
     ${emit === "dq" ? eachX(sumInto("sums", keys, "e", k)) : T.map((t) => `if (row0 + thread < params.queries && p${t} > 0.0) { out[row * params.keyRows + j_${t}] = e${t}; }`)}`)}
   ${emit === "dq" ? wgsl`if (row0 + thread < params.queries) {
     ${eachX((c) => `out[row * params.depth + ${c}] = sums[${c}] * params.scale;`)}
@@ -119,7 +119,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     if (i0 < edgeLo || i0 + ${keys}i > min(edgeHi, hi) || edgeRows) {
       ${T.map((t) => `c${t} = select(${MASKED}, c${t}, inside && i0 + ${t}i < hi && i32(j) >= keyLo(i32(i_${t}) + params.qOffset, b) && i32(j) < keyHi(i32(i_${t}) + params.qOffset, b));`)}
     }
-    ${differentiate(cells, slope)}
+    ${differentiate(form, cells, slope)}
     ${eachX(sumInto("sumsX", keys, "e", q))}
     ${eachY(sumInto("sumsY", keys, "p", g))}`)}
   }

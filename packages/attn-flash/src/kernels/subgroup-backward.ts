@@ -83,7 +83,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     if (j0 < loEdge || j0 + ${step}i > min(hiEdge, hi)) {
       ${R.map((r) => [`let lo${r} = keyLo(i32(i${r}) + params.qOffset, b); let hi${r} = keyHi(i32(i${r}) + params.qOffset, b);`, ...T.map((t) => `c${r}_${t} = select(${MASKED}, c${r}_${t}, j0 + ${t * lanes}i + i32(lane) >= lo${r} && j0 + ${t * lanes}i + i32(lane) < hi${r});`)])}
     }
-    ${differentiate(cells, slope)}
+    ${differentiate(form, cells, slope)}
     ${emit === "dq" ? wgsl`
     for (var t = 0u; t < params.sets; t++) {
       ${R.map((r) => `let e${r} = ${ofGroup(`e${r}`, keys)};`)}
@@ -139,7 +139,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       if (i0 < edgeLo || i0 + ${step}i > min(edgeHi, hi) || edgeRows) {
         ${T.map((t) => [`let lo_${t} = keyLo(i32(i_${t}) + params.qOffset, b); let hi_${t} = select(0i, keyHi(i32(i_${t}) + params.qOffset, b), i0 + ${t * lanes}i + i32(lane) < i32(params.queries));`, ...R.map((r) => `c${r}_${t} = select(${MASKED}, c${r}_${t}, in${r} && i32(j${r}) >= lo_${t} && i32(j${r}) < hi_${t});`)])}
       }
-      ${differentiate(cells, slope)}
+      ${differentiate(form, cells, slope)}
       for (var t = 0u; t < params.sets; t++) {
         ${R.map((r) => `let e${r} = ${ofGroup(`e${r}`, keys)}; let p${r} = ${ofGroup(`p${r}`, keys)};`)}
         for (var n = 0u; n < params.lanes; n += 4u) {

@@ -2,7 +2,7 @@
 //   tables: array<i32>   captures (f32 as bits), end to end; then starts [B], lengths [B], page table [B, params.pages]
 import { linearIndex, type Capture } from "@polyhead/core";
 import type { ParamType } from "@polyhead/gpu";
-import { elementsOf, offsetsOf, scalarName } from "@polyhead/attn-mha/kernel";
+import { offsetsOf, scalarName } from "@polyhead/attn-mha/kernel";
 import type { FlashForm } from "../spec.ts";
 
 export interface CaptureTables {
@@ -51,12 +51,13 @@ export function tableCode(form: FlashForm): TableCode {
 function loader(capture: Capture, n: number, offset: number): string {
   const { shape, type } = capture;
   const index = shape.map((_, axis) => `i${axis}`);
-  const outside = shape.map((extent, axis) => `i${axis} < 0i || i${axis} >= ${extent}i`).join(" || ");
+  const outside = shape.map((extent, axis) => `(i${axis} < 0i) | (i${axis} >= ${extent}i)`).join(" | ");
   // Or-ing the index in keeps compilers from seeing a constant NaN, which WGSL forbids.
   const loud = type === "f32" ? "bitcast<f32>(0x7fc00000u | (u32(i0) & 1u))" : "(-2147483647i - 1i)";
-  const word = `tables[${offset}u + ${elementsOf(capture) === 1 && shape.length === 0 ? "0u" : linearIndex(shape, index)}]`;
+  const word = `tables[${offset}u + ${shape.length === 0 ? "0u" : `select(${linearIndex(shape, index)}, 0u, outside)`}]`;
+  const value = type === "f32" ? "bitcast<f32>(word)" : "word";
+  // Without a branch, which compilers copy into every cell of a tile.
   return `fn table${n}(${index.map((name) => `${name}: i32`).join(", ")}) -> ${type} {
-${shape.length > 0 ? `  if (${outside}) { return ${loud}; }` : ""}
-  return ${type === "f32" ? `bitcast<f32>(${word})` : word};
+${shape.length > 0 ? `  let outside = ${outside};\n  let word = ${word};\n  return select(${value}, ${loud}, outside);` : `  let word = ${word};\n  return ${value};`}
 }`;
 }

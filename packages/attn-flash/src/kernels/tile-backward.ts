@@ -61,7 +61,7 @@ ${head(template, layout)}
     if (j0 < loEdge || j0 + ${other}i > min(hiEdge, hi)) {
       ${R.map((r) => [`let lo${r} = keyLo(i32(i${r}) + params.qOffset, b); let hi${r} = keyHi(i32(i${r}) + params.qOffset, b);`, ...T.map((t) => `c${r}_${t} = select(${MASKED}, c${r}_${t}, at_${t} >= lo${r} && at_${t} < hi${r});`)])}
     }
-    ${differentiate(cells, slope)}
+    ${differentiate(form, cells, slope)}
     ${emit === "dq"
       ? [...storeWeights(template, layout, "e"), sumUp(form, template, layout, "x", quads, `min(${other}i, hi - j0)`, readX(keySide, "j0"))]
       : R.map((r) => T.map((t) => `if (own0 + ${r}u < params.queries && p${r}_${t} > 0.0) { out[line${r} * params.keyRows + j_${t}] = e${r}_${t}; }`))}
@@ -104,7 +104,7 @@ ${head(template, layout)}
     if (i0 < edgeLo || i0 + ${other}i > min(edgeHi, hi) || edgeRows) {
       ${T.map((t) => [`let lo_${t} = keyLo(i32(i_${t}) + params.qOffset, b); let hi_${t} = select(0i, keyHi(i32(i_${t}) + params.qOffset, b), at_${t} < hi);`, ...R.map((r) => `c${r}_${t} = select(${MASKED}, c${r}_${t}, in${r} && at${r} >= lo_${t} && at${r} < hi_${t});`)])}
     }
-    ${differentiate(cells, slope)}
+    ${differentiate(form, cells, slope)}
     ${storeWeights(template, layout, "p")}
     ${sumUp(form, template, layout, "y", quadsV, count, readY(querySide, "i0"))}
     workgroupBarrier();
