@@ -12,7 +12,7 @@ export const WORKGROUP_BYTES = 16_384;
  */
 export function fill({ qk }: Pick<FlashForm, "qk">, count: number, threads: number, assign: (e: string) => string): string {
   const rounds = Math.ceil(count / threads);
-  if (rounds > (globalThis.process?.env.R ? 0 : 4) || qk !== undefined) return wgsl`for (var e = thread; e < ${count}u; e += ${threads}u) { ${assign("e")} }`;
+  if (rounds > 4 || qk !== undefined) return wgsl`for (var e = thread; e < ${count}u; e += ${threads}u) { ${assign("e")} }`;
   return range(rounds)
     .map((n) => (n * threads + threads <= count ? `{ let e = thread + ${n * threads}u; ${assign("e")} }` : `if (thread < ${count - n * threads}u) { let e = thread + ${n * threads}u; ${assign("e")} }`))
     .join("\n");
