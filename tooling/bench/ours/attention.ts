@@ -49,18 +49,24 @@ function contender(kernel: AttentionKernel): Contender<AttentionProblem> {
       const release = (tensors: readonly Tensor[]): void => { for (const tensor of tensors) tensor.dispose(); };
 
       await kernel.tune(engine, problem, () => { release(once()); });
-      let peakBytes = 0;
+      // The device is shared with contenders that keep their tensors meanwhile: what counts is what comes on top.
+      const before = gpu.stats.liveBytes;
+      gpu.pool.peakBytes = before;
+      // A decode step is replayed, as generation does with it.
+      const step = kind === "decode" ? engine.record(once) : undefined;
+      if (step === undefined) release(once());
+      const peakBytes = gpu.stats.peakBytes - before;
       return {
         async run() {
-          // The device is shared with contenders that keep their tensors meanwhile: what counts is what comes on top.
-          const before = gpu.stats.liveBytes;
-          gpu.pool.peakBytes = before;
-          for (let call = 1; call < calls; call++) release(once());
-          const last = once();
-          peakBytes = Math.max(peakBytes, gpu.stats.peakBytes - before);
+          for (let call = 1; call < calls; call++) {
+            if (step === undefined) release(once());
+            else step.replay();
+          }
+          step?.replay();
+          const last = step?.outputs ?? once();
           const read: Float32Array[] = [];
           for (const tensor of last) read.push((await tensor.read()) as Float32Array);
-          release(last);
+          if (step === undefined) release(last);
           return read;
         },
         facts: () => ({
@@ -69,6 +75,7 @@ function contender(kernel: AttentionKernel): Contender<AttentionProblem> {
           "peak bytes beside them": peakBytes,
         }),
         close() {
+          step?.dispose();
           release([q, k, v, ...(upstream ? [upstream] : [])]);
           gpu.trim();
         },
