@@ -2,7 +2,7 @@ import { flatGrid } from "@polyhead/gpu";
 import type { Tensor } from "@polyhead/tensor";
 import { inputSlices, type Call } from "./call.ts";
 import { rowsOf, tripCounts } from "./forward.ts";
-import type { ScoreGradient } from "./kernels/backward-frame.ts";
+import type { Emit } from "./kernels/backward-frame.ts";
 import { delta } from "./kernels/delta.ts";
 import { dkvKernel, dqKernel } from "./kernels/family.ts";
 import { operandOf, strideScalars } from "./operands.ts";
@@ -48,8 +48,8 @@ export function runDq(backward: BackwardCall, template: FusedTemplate): Tensor {
   return out;
 }
 
-/** Gradient of the scores `[B, Hq, Tq, Tk]`, 0 where a key is not allowed. Quadratic memory: for learned biases and tables. */
-export function runDs(backward: BackwardCall, template: FusedTemplate, which: ScoreGradient): Tensor {
+/** Gradient of the scores `[B, Hq, Tq, Tk]`, or the scores themselves; 0 where a key is not allowed. Quadratic memory: for learned biases and tables. */
+export function runDs(backward: BackwardCall, template: FusedTemplate, which: Exclude<Emit, "dq">): Tensor {
   const { call, ld } = backward;
   const { form, q, B, Hq, Tq, Tk } = call;
   const { slices, scalars } = common(backward, template, Tq);

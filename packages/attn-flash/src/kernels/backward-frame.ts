@@ -3,10 +3,14 @@
 //   dkv   out [B, Hkv, Tk, D] and then [B, Hkv, Tk, Dv], which starts at group `dvAt`
 import { wgsl, type BindingSpec, type ParamType } from "@polyhead/gpu";
 import type { FlashForm } from "../spec.ts";
+import type { GradientCell } from "./cells.ts";
 import { inputBindings } from "./frame.ts";
 
 /** A gradient of scores written out, for what is added to them or learned by hooks: before or after the hooks. */
 export type ScoreGradient = "before" | "after";
+
+/** What a walk of queries over keys gives: dq, the gradient of scores, or the scores that hooks are given, where weights are not 0. */
+export type Emit = "dq" | ScoreGradient | "scores";
 
 export const BACKWARD_PARAMS: Readonly<Record<string, ParamType>> = { keyRows: "u32", dvAt: "u32", gAt: "u32", gB: "u32", gH: "u32", gT: "u32" };
 
@@ -26,3 +30,7 @@ export const queryWalk = (rows: number): string => wgsl`
   let edgeLo = queryLo(kvLast);
   let edgeHi = queryHi(kvFirst);
   let edgeRows = i32(row0) < firstJ || i32(row0) + ${rows}i > endKey(b);`;
+
+/** Stores one cell of an array of scores, in the row `line` of all query rows. */
+export const storeCell = ({ raw, h, i, j, p, e }: GradientCell, emit: Emit, exists: string, line: string): string =>
+  `if (${exists} && ${p} > 0.0) { out[${line} * params.keyRows + ${j}] = ${emit === "scores" ? `withBias(${raw}, b, ${h}, ${i}, ${j})` : e}; }`;

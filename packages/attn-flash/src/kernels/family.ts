@@ -1,6 +1,6 @@
 import type { Kernel } from "@polyhead/gpu";
 import { formKey, templateName, type FlashForm, type FusedTemplate } from "../spec.ts";
-import type { ScoreGradient } from "./backward-frame.ts";
+import type { Emit } from "./backward-frame.ts";
 import { rowDkv, rowDq } from "./row-backward.ts";
 import { rowForward } from "./row-forward.ts";
 import { subgroupDkv, subgroupDq } from "./subgroup-backward.ts";
@@ -33,7 +33,7 @@ export function forwardKernel(form: FlashForm, template: FusedTemplate, split: b
 }
 
 /** dq, or the gradient of the scores themselves. */
-export function dqKernel(form: FlashForm, template: FusedTemplate, emit: "dq" | ScoreGradient): Kernel {
+export function dqKernel(form: FlashForm, template: FusedTemplate, emit: Emit): Kernel {
   return once(emit, form, template, () => {
     switch (template.kind) {
       case "subgroup":

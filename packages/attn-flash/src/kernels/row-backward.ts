@@ -4,7 +4,7 @@
 //   s<t>, dp<t>   raw score and g · v of row t of the step;   c, p, e: kernels/cells.ts
 import { defineKernel, wgsl, type Kernel } from "@polyhead/gpu";
 import type { FlashForm, RowTemplate } from "../spec.ts";
-import { backwardBindings, BACKWARD_PARAMS, queryWalk, type ScoreGradient } from "./backward-frame.ts";
+import { backwardBindings, BACKWARD_PARAMS, queryWalk, storeCell, type Emit } from "./backward-frame.ts";
 import { cellOf, differentiate, fmaDot, judge } from "./cells.ts";
 import { frame, frameParams, MASKED, range, rawScale } from "./frame.ts";
 import { each, walk } from "./row-parts.ts";
@@ -36,12 +36,12 @@ const sumInto = (into: string, keys: number, weight: string, read: Read) => (c: 
 
 const zeroed = (name: string, quads: number, every: Each): string => `var ${name}: array<vec4f, ${quads}>;\n${every((c) => `${name}[${c}] = vec4f(0.0);`)}`;
 
-export function rowDq(form: FlashForm, template: RowTemplate, emit: "dq" | ScoreGradient): Kernel {
+export function rowDq(form: FlashForm, template: RowTemplate, emit: Emit): Kernel {
   const { threads, keys } = template;
   const T = range(keys);
   const loops = loopsOf(form, template);
   const [eachX] = loops;
-  const slope = form.program.slope !== undefined && emit !== "after";
+  const slope = form.program.slope !== undefined && (emit === "dq" || emit === "before");
   const cells = T.map((t) => cellOf(String(t), "i", `j_${t}`, "mine"));
   const { declare, loop } = walk(form, template, "j", keySide);
   return defineKernel({
@@ -73,7 +73,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       ${T.map((t) => `c${t} = select(${MASKED}, c${t}, j0 + ${t}i >= loOwn && j0 + ${t}i < hiOwn);`)}
     }
     ${differentiate(form, cells, slope)}
-    ${emit === "dq" ? eachX(sumInto("sums", keys, "e", k)) : T.map((t) => `if (row0 + thread < params.queries && p${t} > 0.0) { out[row * params.keyRows + j_${t}] = e${t}; }`)}`)}
+    ${emit === "dq" ? eachX(sumInto("sums", keys, "e", k)) : cells.map((cell) => storeCell(cell, emit, "row0 + thread < params.queries", "row"))}`)}
   ${emit === "dq" ? wgsl`if (row0 + thread < params.queries) {
     ${eachX((c) => `out[row * params.depth + ${c}] = sums[${c}] * params.scale;`)}
   }` : ""}

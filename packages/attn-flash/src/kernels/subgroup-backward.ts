@@ -5,7 +5,7 @@
 // ds = p (dp − Δ) ∂hooks/∂s, and 0 where p is: there dp and the derivative may be anything.
 import { defineKernel, wgsl, type Kernel } from "@polyhead/gpu";
 import type { FlashForm, SubgroupTemplate } from "../spec.ts";
-import { backwardBindings, BACKWARD_PARAMS, queryWalk, type ScoreGradient } from "./backward-frame.ts";
+import { backwardBindings, BACKWARD_PARAMS, queryWalk, storeCell, type Emit } from "./backward-frame.ts";
 import { cellOf, differentiate, fmaDot, judge } from "./cells.ts";
 import { frame, frameParams, MASKED, range, rawScale } from "./frame.ts";
 import { keyWalk } from "./rows.ts";
@@ -50,13 +50,13 @@ function products(r: readonly number[], t: readonly number[], lanes: number, nam
 
 const laneRowOf = (rows: number, lanes: number): string => (rows < lanes ? `lane % ${rows}u` : "lane");
 
-export function subgroupDq(form: FlashForm, { lanes, rows, keys, subgroups }: SubgroupTemplate, emit: "dq" | ScoreGradient): Kernel {
+export function subgroupDq(form: FlashForm, { lanes, rows, keys, subgroups }: SubgroupTemplate, emit: Emit): Kernel {
   const R = range(rows);
   const T = range(keys);
   const columns = columnsOf(form.d, lanes);
   const C = range(columns.count);
   const step = lanes * keys;
-  const slope = form.program.slope !== undefined && emit !== "after";
+  const slope = form.program.slope !== undefined && (emit === "dq" || emit === "before");
   const cells = R.flatMap((r) => T.map((t) => cellOf(`${r}_${t}`, `i${r}`, `j_${t}`, `ld${r}`)));
   return defineKernel({
     name: `flash-${emit === "dq" ? "dq" : "ds"} A ${rows}×${step}`,
@@ -91,7 +91,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         ${range(4).map((i) => [`let at${i} = u32(clamp(j0 + i32(t * ${lanes}u + n + ${i}u), firstJ, lastJ)); let wb${i} = keyBase(b, hk, at${i});`, ...C.map((c) => pieceOf(columns, `w${i}_${c}`, (d) => `kRow(wb${i}, ${d}, i32(at${i}) + params.kvOffset, i32(hk))`, columns.at(c)))])}
         ${R.map((r) => [...range(4).map((i) => `let f${r}_${i} = subgroupShuffle(e${r}, n + ${i}u);`), ...C.map((c) => `x${r}_${c} = ${range(4).reduce((sum, i) => `fma(${columns.piece}(f${r}_${i}), w${i}_${c}, ${sum})`, `x${r}_${c}`)};`)])}
       }
-    }` : R.map((r) => T.map((t) => `if (row0 + ${r}u < params.queries && p${r}_${t} > 0.0) { out[((b * params.heads + h) * params.queries + i${r}) * params.keyRows + j_${t}] = e${r}_${t}; }`))}
+    }` : cells.map((cell, n) => storeCell(cell, emit, `row0 + ${Math.floor(n / keys)}u < params.queries`, `((b * params.heads + h) * params.queries + i${Math.floor(n / keys)})`))}
   }
   ${emit === "dq" ? R.map((r) => [`if (row0 + ${r}u < params.queries) {`, ...C.map((c) => `  ${columns.guard(c)}{ out[((b * params.heads + h) * params.queries + i${r}) * ${form.d / columns.width}u + ${c * lanes}u + lane] = x${r}_${c} * params.scale; }`), "}"]) : ""}
 }`,

@@ -4,7 +4,7 @@
 //   s<r>_<t>, dp<r>_<t>   raw score and g · v of own row r and other row t of a thread;   c, p, e: kernels/cells.ts
 import { defineKernel, wgsl, type Kernel } from "@polyhead/gpu";
 import type { FlashForm, TileTemplate } from "../spec.ts";
-import { backwardBindings, BACKWARD_PARAMS, queryWalk, type ScoreGradient } from "./backward-frame.ts";
+import { backwardBindings, BACKWARD_PARAMS, queryWalk, storeCell, type Emit } from "./backward-frame.ts";
 import { cellOf, differentiate, judge } from "./cells.ts";
 import { frame, frameParams, MASKED, range, rawScale } from "./frame.ts";
 import { keyWalk } from "./rows.ts";
@@ -32,13 +32,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 
 const zeros = (name: string, rows: number, slots: readonly number[]): string[] => range(rows).flatMap((r) => slots.map((c) => `var ${name}${r}_${c} = vec4f(0.0);`));
 
-export function tileDq(form: FlashForm, template: TileTemplate, emit: "dq" | ScoreGradient): Kernel {
+export function tileDq(form: FlashForm, template: TileTemplate, emit: Emit): Kernel {
   const { x, rows, keys } = template;
   const layout = tileLayout(template, form);
   const { own, other } = layout;
   const quads = form.d / 4;
   const [R, T] = [range(rows), range(keys)];
-  const slope = form.program.slope !== undefined && emit !== "after";
+  const slope = form.program.slope !== undefined && (emit === "dq" || emit === "before");
   const cells = R.flatMap((r) => T.map((t) => cellOf(`${r}_${t}`, `i${r}`, `j_${t}`, `ld${r}`)));
   return defineKernel({
     name: `flash-${emit === "dq" ? "dq" : "ds"} C ${own}×${other}`,
@@ -64,7 +64,7 @@ ${head(template, layout)}
     ${differentiate(form, cells, slope)}
     ${emit === "dq"
       ? [...storeWeights(template, layout, "e"), sumUp(form, template, layout, "x", quads, `min(${other}i, hi - j0)`, readX(keySide, "j0"))]
-      : R.map((r) => T.map((t) => `if (own0 + ${r}u < params.queries && p${r}_${t} > 0.0) { out[line${r} * params.keyRows + j_${t}] = e${r}_${t}; }`))}
+      : cells.map((cell, n) => storeCell(cell, emit, `own0 + ${Math.floor(n / keys)}u < params.queries`, `line${Math.floor(n / keys)}`))}
   }
   ${emit === "dq" ? R.map((r) => [`if (own0 + ${r}u < params.queries) {`, ...storeColumns(quads, x, "out", `line${r} * ${quads}u`, (c) => `x${r}_${c} * params.scale`), "}"]) : ""}
 }`,
