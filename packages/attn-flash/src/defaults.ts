@@ -11,6 +11,9 @@ export const choiceName = ({ template, splits, packed }: ForwardChoice): string 
 
 const tile = (x: number, y: number, rows: number, keys: number): FlashTemplate => ({ kind: "tile", x, y, rows, keys });
 
+/** The smallest power of two that is at least n. */
+const powerOf = (n: number): number => 2 ** Math.ceil(Math.log2(n));
+
 /** The largest power of two that is at most n. */
 const below = (n: number): number => 2 ** Math.floor(Math.log2(Math.max(1, n)));
 
@@ -22,14 +25,14 @@ const below = (n: number): number => 2 ** Math.floor(Math.log2(Math.max(1, n)));
 function table({ caps: { subgroupSize: lanes }, info: { software } }: Device, pass: Pass, rows: number): FlashTemplate[] {
   const subgroup = (r: number, keys: number): FlashTemplate[] => (lanes >= 4 ? [{ kind: "subgroup", lanes, rows: r, keys, subgroups: 1 }] : []);
   const direct: FlashTemplate = { kind: "row", threads: 64, keys: 4, staged: false };
-  const few = Math.min(8, 2 ** Math.ceil(Math.log2(rows)));
   if (software) {
     // Compiling a tall tile takes longer than a short problem takes to run.
-    const forward = rows <= 8 ? subgroup(few, 4) : rows <= 64 ? subgroup(8, 2) : rows <= 512 ? subgroup(16, 2) : subgroup(32, 4);
-    return [...(pass === "forward" ? forward : rows <= 64 ? subgroup(8, 2) : subgroup(16, 2)), ...subgroup(8, 2), direct, tile(8, 8, 4, 4), tile(16, 4, 2, 2), { kind: "unfused" }];
+    const few = pass === "forward" && rows <= 8 ? subgroup(powerOf(rows), 4) : [];
+    const many = rows > 128 && lanes >= 8 ? subgroup(16, pass === "forward" ? 4 : 2) : [];
+    return [...few, ...many, ...subgroup(8, 2), ...subgroup(4, 2), ...subgroup(2, 2), direct, tile(8, 8, 4, 4), tile(16, 4, 2, 2), { kind: "unfused" }];
   }
   return [
-    ...(pass === "forward" && rows <= 8 ? subgroup(few, lanes >= 32 ? 1 : 4) : []),
+    ...(pass === "forward" && rows <= 8 ? subgroup(powerOf(rows), lanes >= 32 ? 1 : 4) : []),
     tile(16, 16, 4, 4), tile(16, 8, 4, 4), tile(8, 8, 4, 4), tile(16, 4, 2, 2),
     ...subgroup(8, 1), { kind: "row", threads: 64, keys: 4, staged: true }, direct, { kind: "unfused" },
   ];

@@ -14,9 +14,9 @@ export function refusal(t: FlashTemplate, { queries, keys, heads, kvHeads, d, dv
       if (caps.subgroupSize !== t.lanes) return `it needs subgroups of ${t.lanes}, the device has ${caps.subgroupSize === 0 ? "none of one size" : caps.subgroupSize}`;
       if (t.lanes * t.subgroups > caps.invocations) return `it takes ${t.lanes * t.subgroups} invocations, the device allows ${caps.invocations}`;
       if (t.rows * t.subgroups > 8 && t.rows * t.subgroups >= 2 * rows) return `its ${t.rows * t.subgroups} rows are mostly idle for ${rows}`;
-      const values = t.rows * (2 * t.keys + Math.ceil((pass === "forward" ? dv : pass === "dq" ? d : d + dv) / t.lanes));
-      // CPU devices keep what does not fit in registers on a stack in cache; a GPU spills to memory.
-      return t.lanes >= 16 && values > 256 ? `it keeps ${values} values a lane` : undefined;
+      const columns = (size: number): number => 4 * Math.ceil(size / 4 / t.lanes);
+      const values = t.rows * (2 * t.keys + (pass === "forward" ? columns(dv) : pass === "dq" ? columns(d) : columns(d) + columns(dv)));
+      return values > mostValues(t.lanes) ? `it keeps ${values} values a lane` : undefined;
     }
     case "row":
       if (d + dv > ROW_VALUES) return `it keeps rows of ${d} and ${dv} values in registers`;
@@ -31,6 +31,12 @@ export function refusal(t: FlashTemplate, { queries, keys, heads, kvHeads, d, dv
     }
   }
 }
+
+/**
+ * Values that a lane may keep. A GPU spills to memory beyond its registers. CPU adapters spill to cache, but their compilers
+ * take ever longer: eight lanes wide 10 s for 400 values; four lanes wide a second for 288, and more than five minutes for 320.
+ */
+const mostValues = (lanes: number): number => (lanes >= 16 ? 256 : lanes >= 8 ? 400 : 288);
 
 /** Workgroup memory that a template takes for heads of these sizes, of any pass. */
 export function workgroupBytes(t: FlashTemplate, sizes: Pick<FlashShape, "d" | "dv">): number {

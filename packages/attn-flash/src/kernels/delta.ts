@@ -2,6 +2,7 @@
 //   o, g   [B, Hq, Tq, Dv] by strides      lse, dlse  [B, Hq, Tq]      ld  [B, Hq, Tq]
 //   one invocation a row. A row without an allowed key gets a log-sum-exp so large that each of its weights is 0.
 import { defineKernel, flatIndex, kernelFamily, wgsl, type Kernel } from "@polyhead/gpu";
+import { fmaDot } from "./cells.ts";
 import { LOG2E } from "./frame.ts";
 
 type Name = "count" | "quads" | "heads" | "queries" | "oAt" | "oB" | "oH" | "oT" | "gAt" | "gB" | "gH" | "gT";
@@ -22,7 +23,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let oBase = params.oAt + b * params.oB + h * params.oH + i * params.oT;
   let gBase = params.gAt + b * params.gB + h * params.gH + i * params.gT;
   var sum = 0.0;
-  for (var c = 0u; c < params.quads; c++) { sum += dot(g[gBase + c], o[oBase + c]); }
+  // In the order of the products that Δ is subtracted from, so that a row with one key comes out as exactly 0.
+  for (var c = 0u; c < params.quads; c++) { sum = ${fmaDot("g[gBase + c]", "o[oBase + c]", "sum")}; }
   let whole = lse[row];
   ld[row] = vec2f(select(whole * ${LOG2E}, 3.0e38, whole < -3.4028234e38), sum${dlse ? " - dlse[row]" : ""});
 }`,
