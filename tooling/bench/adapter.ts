@@ -25,19 +25,22 @@ function quiet(adapter: GPUAdapter): GPUAdapter {
   return adapter;
 }
 
+let alike = false;
+
+/** Whether peers wait as our devices do: see `waitAlike`. */
+export const allWaitAlike = (): boolean => alike;
+
 /**
  * Lets every contender wait alike. While a promise of the device is pending, the `webgpu` package asks for news in every turn
- * of the event loop, which takes one core away from a software GPU. Our devices sleep between turns; with this, so do the
- * peers' (`giveWay`), or their times would be longer for a reason that is none of theirs.
- *
- * @returns whether there was anything to do.
+ * of the event loop, which takes one core away from a software GPU. Our devices sleep between turns (docs/decisions/waiting.md);
+ * after this the peers' do too, which shows how much of a difference is that alone. Other adapters do not mind, and nothing is done.
  */
-export async function waitAlike(): Promise<boolean> {
+export async function waitAlike(): Promise<void> {
   const { adapter } = await openNodeAdapter();
-  if (!isSoftwareAdapter(adapter.info)) return false;
+  if (!isSoftwareAdapter(adapter.info)) return;
   waiting(GPUBuffer.prototype, "mapAsync");
   waiting(GPUQueue.prototype, "onSubmittedWorkDone");
-  return true;
+  alike = true;
 }
 
 function waiting<K extends string>(prototype: Record<K, (...given: never[]) => Promise<undefined>>, method: K): void {

@@ -19,6 +19,8 @@ export interface Args {
   readonly kernels: readonly OurKernel[];
   /** Whether our steps are replayed; both values make two contenders. */
   readonly replay: readonly boolean[];
+  /** Whether peers wait for a software GPU as we do, or in their own way. */
+  readonly waitAlike: boolean;
   readonly capSeconds: number;
   readonly budgetSeconds: number;
   readonly help: boolean;
@@ -33,6 +35,7 @@ export function usage(): string {
   --cases RE    attention: cases whose name matches, such as 'causal (512|1024)' or 'decode'
   --kernel a,b  train: kernels of our model, each a contender (default: what the planner chooses)
   --replay a,b  train: on, off or both (default on): whether our steps are recorded and replayed
+  --wait-alike  peers leave a software GPU its cores while they wait, as ours do
   --cap N       seconds that a contender may take to get ready (default 300; attention 600)
   --budget N    attention: seconds after which a contender is timed no more, three repetitions at least (default 40)`;
 }
@@ -50,6 +53,7 @@ export function readArgs(argv: readonly string[]): Args {
       cases: { type: "string", default: "" },
       kernel: { type: "string", default: "" },
       replay: { type: "string", default: "on" },
+      "wait-alike": { type: "boolean", default: false },
       cap: { type: "string" },
       budget: { type: "string", default: "40" },
       help: { type: "boolean", default: false },
@@ -65,6 +69,7 @@ export function readArgs(argv: readonly string[]): Args {
     kernels: listed(values.kernel).map((name) => known("kernel", name, kernels)),
     quick: values.quick,
     replay: listed(values.replay).map(switched),
+    waitAlike: values["wait-alike"],
     capSeconds: positive("--cap", values.cap ?? (named.includes("attention") || named.length === 0 ? "600" : "300")),
     budgetSeconds: positive("--budget", values.budget),
     help: values.help,

@@ -1,5 +1,5 @@
 import process from "node:process";
-import { adapterName, shareAdapter, waitAlike } from "./adapter.ts";
+import { adapterName, allWaitAlike, shareAdapter, waitAlike } from "./adapter.ts";
 import { chosen, readArgs, usage, type Args, type Bench } from "./args.ts";
 import { attentionCase, attentionGroups, type AttentionCase } from "./cases/attention.ts";
 import type { AttentionProblem } from "./cases/attention-problem.ts";
@@ -63,7 +63,8 @@ async function show<Problem>(contest: Case<Problem>, args: Args, adapter: string
 
 const noteOf = (bench: string) => (line: string): void => void process.stderr.write(`# ${bench} ${line}\n`);
 
-function print(lines: readonly Line[], { json }: Args): void {
+function print(raced: readonly Line[], { json }: Args): void {
+  const lines = raced.map((line) => (allWaitAlike() ? { ...line, waitAlike: true as const } : line));
   const text = json ? lines.map((line) => JSON.stringify(line)).join("\n") : `\n${table(lines)}`;
   process.stdout.write(`${text}\n`);
 }
@@ -76,7 +77,7 @@ async function main(): Promise<void> {
   }
   shareAdapter();
   const adapter = await adapterName();
-  await waitAlike();
+  if (args.waitAlike) await waitAlike();
   for (const bench of args.benches) await run[bench](args, adapter);
 }
 

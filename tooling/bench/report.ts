@@ -19,6 +19,8 @@ export interface Line {
   readonly firstMs: number | null;
   readonly stepsPerSecond?: number;
   readonly ceilingGflops?: number;
+  /** Set where peers were made to wait as we do; see `--wait-alike`. */
+  readonly waitAlike?: true;
   /** Bytes that the case has to move, a second, in units of 10⁹. */
   readonly gigabytesPerSecond?: number;
   readonly reason?: string;
@@ -70,7 +72,8 @@ export function table(lines: readonly Line[]): string {
   const facts = lines.flatMap(({ contender, facts: found, ratios }) =>
     [found, ratios].flatMap((some) => (some ? [`    ${contender}: ${Object.entries(some).map(([name, value]) => `${name} ${plain(value)}`).join(", ")}`] : [])),
   );
-  return [`${head.bench} ${head.case} on ${head.adapter}${ceiling}`, ...rows, ...facts].join("\n");
+  const alike = head.waitAlike === true ? ", all waiting alike" : "";
+  return [`${head.bench} ${head.case} on ${head.adapter}${ceiling}${alike}`, ...rows, ...facts].join("\n");
 }
 
 function numbers(line: Line, ms: number, fastest: number): string {

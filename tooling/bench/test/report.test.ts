@@ -45,6 +45,12 @@ test("a case of bytes is given in GB/s, and a yardstick in its own work, without
   expect(table([last!])).toMatch(/^ - {2}copy .* {7}- .* 4\.00 GB\/s {2}error 0\.0e\+0$/m);
 });
 
+test("a table of peers that were made to wait as we do says so", () => {
+  const [good] = linesOf(contest, results, "gpu");
+  expect(table([{ ...good!, waitAlike: true }])).toMatch(/^matmul 512 on gpu, .*, all waiting alike$/m);
+  expect(table([good!])).not.toContain("alike");
+});
+
 test("the table says what our lines amount to beside the others", () => {
   const [good] = linesOf(contest, results, "gpu");
   expect(table([{ ...good!, ratios: { "times best peer": 8.25, "best peer": "tfjs" } }])).toContain("    good: times best peer 8.25, best peer tfjs");
