@@ -37,7 +37,7 @@ export function usage(): string {
   --replay a,b  train: on, off or both (default on): whether our steps are recorded and replayed
   --wait-alike  peers leave a software GPU its cores while they wait, as ours do
   --cap N       seconds that a contender may take to get ready (default 300; attention 600)
-  --budget N    attention: seconds after which a contender is timed no more, three repetitions at least (default 40)`;
+  --budget N    attention: seconds after which a contender is timed no more, mostly three repetitions at least (default 40)`;
 }
 
 /** @throws Error that names the argument at fault. */

@@ -23,7 +23,7 @@ export interface RaceOptions {
   readonly reps: number;
   /** Time allowed to one contender for its setup and its warm-ups, in seconds. */
   readonly capSeconds: number;
-  /** A contender that has spent this long on a case is timed `LEAST_REPS` times at least, and then no more. Default: no limit. */
+  /** A contender that has spent this long on a case is timed no more, but three times at least unless they take three budgets. Default: no limit. */
   readonly budgetSeconds?: number;
   readonly clock?: () => number;
   readonly note?: (line: string) => void;
@@ -81,7 +81,8 @@ export async function raceTogether<Problem>(contests: readonly Case<Problem>[], 
     for (let turn = 0; turn < racers.length; turn++) {
       const racer = racers[(turn + rep) % racers.length];
       if (racer === undefined || racer.failure !== undefined) continue;
-      if (rep >= LEAST_REPS && spentMs(racer) > budgetSeconds * 1000) continue;
+      const budgets = rep >= LEAST_REPS ? 1 : LEAST_REPS;
+      if (spentMs(racer) > budgets * budgetSeconds * 1000) continue;
       await timeOne(racer, racer.contest.warmups + rep, clock);
     }
   }

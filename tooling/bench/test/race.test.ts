@@ -117,9 +117,10 @@ test("cases that race together take turns with each other, and get their own con
   expect(results.map((of) => of.map((r) => r.contender).sort())).toEqual([["a"], ["b", "c"]]);
 });
 
-test("a contender past its budget is timed three times, and a cheap one as often as asked", async () => {
+test("a contender past its budget is timed three times unless one takes three budgets, and a cheap one as often as asked", async () => {
   const { contender, contest, calls, options } = stage();
-  await race(contest([contender("slow", 30_000), contender("quick", 1)]), { ...options, reps: 5, budgetSeconds: 40 });
+  await race(contest([contender("slowest", 130_000), contender("slow", 30_000), contender("quick", 1)]), { ...options, reps: 5, budgetSeconds: 40 });
+  expect(calls.filter((name) => name === "slowest")).toHaveLength(1 + 1);
   expect(calls.filter((name) => name === "slow")).toHaveLength(1 + 3);
   expect(calls.filter((name) => name === "quick")).toHaveLength(1 + 5);
 });
