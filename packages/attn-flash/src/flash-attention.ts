@@ -8,7 +8,6 @@ import { runForward } from "./forward.ts";
 import { asRows, cutHead } from "./operands.ts";
 import { pullBack } from "./pull-back.ts";
 import { shapeOf } from "./shape.ts";
-import { learnsFromScores } from "./learned.ts";
 import { isFused, type FusedTemplate } from "./spec.ts";
 
 export interface FlashOptions {
@@ -25,8 +24,6 @@ export interface FlashOptions {
  * on every run. A learned bias or table costs one array of `[B, Hq, Tq, Tk]` in backward, and a
  * second one where a table's gradient depends on the score.
  *
- * Hooks that learn a table whose derivative needs the raw score are computed unfused; the plugin refuses them.
- *
  * @throws PolyheadError `ATTN_SHAPE`, `ATTN_TABLE`, `ATTN_HOOK`, `ATTN_DROPOUT`.
  */
 export function flashAttention(inputs: KernelInputs<Tensor>, { templates }: FlashOptions = {}): KernelOutputs<Tensor> {
@@ -38,15 +35,13 @@ export function flashAttention(inputs: KernelInputs<Tensor>, { templates }: Flas
     const { template, splits, packed } = choice.forward;
     const backward = [choice.dq.template, choice.dkv.template].filter(isFused);
     // Without one fused pass, the scores are in memory anyway.
-    if (needsScores(inputs) || !isFused(template) || (engine.gradEnabled && backward.length < 2)) return unfusedAttention(inputs);
+    if (!isFused(template) || (engine.gradEnabled && backward.length < 2)) return unfusedAttention(inputs);
     const call = callOf(inputs, ready, packed);
     const { o, lse } = engine.noGrad(() => engine.scope(() => runForward(call, template, splits)));
     linkBackward(inputs, call, { o, lse }, backward);
     return { o: cutHead(o, inputs.v.shape[3]!), lse };
   });
 }
-
-const needsScores = ({ mask, score, q }: KernelInputs<Tensor>): boolean => q.engine.gradEnabled && learnsFromScores(mask, score.map(({ hook }) => hook));
 
 /** Hangs o and lse on the tape. */
 function linkBackward(inputs: KernelInputs<Tensor>, call: Call, { o, lse }: KernelOutputs<Tensor>, [dqTemplate, dkvTemplate]: readonly FusedTemplate[]): void {
@@ -72,7 +67,12 @@ function linkBackward(inputs: KernelInputs<Tensor>, call: Call, { o, lse }: Kern
       const dq = q.requiresGrad ? pullBack(runDq(backward, dqTemplate), "q", inputs, again.q) : undefined;
       const { dk, dv } = k.requiresGrad || v.requiresGrad ? runDkv(backward, dkvTemplate) : {};
       const dBias = bias?.requiresGrad ? sumTo(runDs(backward, dqTemplate, "before"), bias.shape) : undefined;
-      const dTaught = tables === undefined ? taught.map(() => undefined) : gradientsOfTables(program, { ...(program.keepsScores && { scores: runDs(backward, dqTemplate, "scores") }), ...(again.floats && { floats: again.floats }), ...(again.ints && { ints: again.ints }) }, runDs(backward, dqTemplate, "after"), scalarsOf(engine.empty([call.B, call.Hq, call.Tq, call.Tk]), inputs, tables), taught);
+      const learn = ({ scalars }: Tables): Tensor[] => {
+        const after = runDs(backward, dqTemplate, "after");
+        const read = { ...(program.keepsScores && { scores: runDs(backward, dqTemplate, "scores") }), ...(again.floats && { floats: again.floats }), ...(again.ints && { ints: again.ints }) };
+        return gradientsOfTables(program, read, after, scalarsOf(after, inputs, { scalars }), taught);
+      };
+      const dTaught = tables === undefined ? taught.map(() => undefined) : learn(tables);
       return [dq, k.requiresGrad && dk ? pullBack(dk, "k", inputs, again.k) : undefined, v.requiresGrad ? dv : undefined, ...(bias ? [dBias] : []), ...dTaught];
     },
   });

@@ -3,7 +3,6 @@ import { deviceOf, type Gpu } from "@polyhead/gpu";
 import type { Tensor } from "@polyhead/tensor";
 import { reasons, type FlashReason } from "./choose.ts";
 import { flashAttention } from "./flash-attention.ts";
-import { learnsFromScores } from "./learned.ts";
 import { inFours } from "./operands.ts";
 import type { FlashShape } from "./shape.ts";
 
@@ -14,10 +13,7 @@ export const flash: KernelPlugin<"flash", Tensor> = defineKernelPlugin({
   paged: true,
   // Qk hooks are applied once to each row beforehand: inlined, a key is turned again for every tile of queries.
   lower: (hook) => (hook.site === "score" ? "inline" : "prepass"),
-  unsupported: ({ dropout, backward, mask, score }) => [
-    ...(dropout ? ["attention dropout is on, which the unfused kernel alone applies"] : []),
-    ...(backward && learnsFromScores(mask, score) ? [`score hooks ${score.filter(({ learned }) => learned).map(({ id }) => `'${id}'`).join(", ")} learn from raw scores, which a fused kernel does not keep`] : []),
-  ],
+  unsupported: ({ dropout }) => (dropout ? ["attention dropout is on, which the unfused kernel alone applies"] : []),
   cost: (problem, caps) => {
     const passes = reasonsFor(problem, caps);
     const needed = problem.backward ? passes : passes.slice(0, 1);
