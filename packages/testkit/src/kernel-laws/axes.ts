@@ -1,7 +1,7 @@
-import { and, capture, causal, custom, document, full, maskMod, or, prefix, scalar, scoreHook, scoreMod, window, type Mask, type QkPairHook, type ScoreHook } from "@polyhead/core";
+import { and, capture, causal, custom, document, full, maskMod, or, prefix, scalar, scoreHook, scoreMod, window, type Mask, type ScoreHook } from "@polyhead/core";
 import type { Axes, Row } from "../covering.ts";
 import { numbers, product, sizesOf, type KernelProblem } from "./problem.ts";
-import { FAR, rotation } from "./rotation.ts";
+import { FAR } from "./rotation.ts";
 
 /** Heads that tables are made for. */
 const HEADS = 8;
@@ -51,16 +51,6 @@ const SIZES: Named<readonly [number, number]> = { "7": [7, 7], "8": [8, 8], "40"
 
 const LENGTHS = ["1", "63", "100", "129", "300"];
 
-/** The largest even number, or part of it, that a head of a size has. */
-const evenPart = (size: number, parts: number): number => Math.max(2, 2 * Math.floor(size / (2 * parts)));
-
-const ROTATIONS: Named<(size: number) => readonly QkPairHook[]> = {
-  "no rotation": () => [],
-  halves: (size) => [rotation("half", evenPart(size, 1))],
-  interleaved: (size) => [rotation("interleaved", evenPart(size, 1))],
-  "halves, in part": (size) => [rotation("half", evenPart(size, 3))],
-};
-
 const BIASES: Named<(batch: number, heads: number) => readonly [number, number] | undefined> = {
   "no bias": () => undefined,
   bias: (batch, heads) => [batch, heads],
@@ -86,7 +76,7 @@ const ROWS: Named<(batch: number, keys: number) => Pick<KernelProblem, "starts" 
   "keys in use": (_, keys) => ({ inUse: Math.max(1, keys - 9) }),
 };
 
-/** Everything that cases of a covering selection differ in. */
+/** Everything that cases of a covering selection differ in. Rotations have laws of their own: inlined, they compile long. */
 export const KERNEL_AXES: Axes = {
   score: Object.keys(SCORES),
   mask: Object.keys(MASKS),
@@ -94,7 +84,6 @@ export const KERNEL_AXES: Axes = {
   queries: LENGTHS,
   keys: LENGTHS,
   heads: Object.keys(HEAD_COUNTS),
-  qk: Object.keys(ROTATIONS),
   bias: Object.keys(BIASES),
   rows: Object.keys(ROWS),
   offsets: Object.keys(OFFSETS),
@@ -117,7 +106,6 @@ export function problemOfRow(row: Row<typeof KERNEL_AXES>): KernelProblem {
     dtype: row["dtype"] === "f16" ? "f16" : "f32",
     mask: named(MASKS, "mask"),
     score: named(SCORES, "score"),
-    qk: named(ROTATIONS, "qk")(size),
     ...(bias && { bias }),
     ...named(OFFSETS, "offsets")(queries, keys),
     ...named(ROWS, "rows")(batch, keys),

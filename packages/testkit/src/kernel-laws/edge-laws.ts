@@ -4,6 +4,7 @@ import { uniform } from "../random.ts";
 import { alibi, softcap } from "./axes.ts";
 import { lawOf } from "./law.ts";
 import { numbers, product, sizesOf, type KernelProblem } from "./problem.ts";
+import { rotation } from "./rotation.ts";
 import { checkProblem } from "./run.ts";
 import type { KernelTensor, KernelUnderTest } from "./subject.ts";
 
@@ -24,6 +25,7 @@ export function edgeLaws<T extends KernelTensor<T>>(subject: KernelUnderTest<T>)
     checks("a bias of minus infinity forbids a key, and a row of them gives zeros", [{ ...forbidding(small), score: [alibi] }], 340),
     checks("a score hook may add minus infinity, as a float mask does", [{ ...small, score: [floatMask(small)] }], 350),
     checks("the gradient of a bias is summed over what it is broadcast to", ([[1, 1], [2, 1], [1, 4]] as const).map((bias) => ({ ...small, bias, score: [softcap] })), 360),
+    ...rotationLaws(checks, small),
     ...learnedLaws(checks, small),
     changedScalar(subject, small),
     checks("dot products of f16 rows may pass the range of f16", [{ ...small, dtype: "f16", scale: 1e-5, values: { q: whole(product([2, 4, 35, 16]), 381, 300), k: whole(product([2, 2, 70, 16]), 382, 300) } }], 380),
@@ -63,6 +65,16 @@ function floatMask(small: KernelProblem): NonNullable<KernelProblem["score"]>[nu
   const { Tq, Tk } = sizesOf(small);
   const table = capture(Float32Array.from({ length: Tq * Tk }, (_, i) => (forbidden(3, i, Tk) ? -Infinity : 0)), [Tq, Tk], { name: "float_mask" });
   return scoreHook({ id: "float mask", program: scoreMod`score + ${table}[q - ${small.qOffset ?? 0}, kv]` });
+}
+
+/** Pairs of elements as they lie in a head: whole heads and parts, an odd size, hooks and padding beside them. */
+function rotationLaws(checks: (name: string, problems: readonly KernelProblem[], seed: number) => Law, small: KernelProblem): Law[] {
+  const shifted = { kvOffset: 19, qOffset: 50 };
+  return [
+    checks("rows of q and k are turned at their global positions: pairs in halves", [{ ...small, ...shifted, qk: [rotation("half", 16)], score: [softcap] }], 400),
+    checks("rows of q and k are turned at their global positions: pairs interleaved", [{ ...small, ...shifted, size: 20, qk: [rotation("interleaved", 20)], starts: [0, 4], lengths: [66, 70] }], 401),
+    checks("rows of q and k are turned at their global positions: part of an odd head, in f16", [{ ...small, ...shifted, size: 15, valueSize: 9, dtype: "f16", qk: [rotation("half", 6)], score: [alibi] }], 402),
+  ];
 }
 
 /** Learned tables by what their index depends on, since kernels sum their gradients differently. */

@@ -93,14 +93,14 @@ export function planningProblem(problem: KernelProblem): Problem {
   };
 }
 
+/** Stands behind a kernel under test, so that the planner tells why it turned that one down. */
+const anything: KernelPlugin = { kind: "kernel", name: "anything", spec: 1, preference: Infinity, lower: () => "inline", unsupported: () => [], run: () => { throw new Error("never run"); } };
+
 /** Why a kernel does not take a problem; empty when it does. Score hooks that it wants as a tensor count as not taken. */
 export function refusals(kernel: KernelPlugin, problem: KernelProblem, caps: Caps): readonly string[] {
-  try {
-    const { how } = plan(planningProblem(problem), [kernel], caps);
-    return (problem.score ?? []).filter(({ id }) => how[id] !== "inline").map(({ id }) => `it wants score hook '${id}' as a tensor`);
-  } catch (error) {
-    return [error instanceof Error ? error.message : String(error)];
-  }
+  const { kernel: chosen, how, refused } = plan(planningProblem(problem), [kernel, anything], caps);
+  if (chosen !== kernel) return refused.flatMap(({ why }) => why);
+  return (problem.score ?? []).filter(({ id }) => how[id] !== "inline").map(({ id }) => `it wants score hook '${id}' as a tensor`);
 }
 
 /** A problem in a few words, for the names of laws. */

@@ -1,4 +1,5 @@
-import { scoreHook, scoreMod, window, type ReferenceInputs, type ScalarCapture } from "@polyhead/core";
+import { scoreHook, scoreMod, window, type QkPairHook, type ReferenceInputs, type ScalarCapture } from "@polyhead/core";
+import { rotation } from "../../src/kernel-laws/rotation.ts";
 import type { Fault } from "./kernel.ts";
 
 interface PlantedFault {
@@ -77,7 +78,9 @@ export const FAULTS: readonly PlantedFault[] = [
   { what: "takes pages in the order in which they lie", breaks: /pages give what rows give/, fault: { reads: (x, { pages, k }) => (pages === undefined ? x : { ...x, k: { ...x.k, data: Float64Array.from({ length: x.k.data.length }, (_, i) => k.data[i]!) } }) } },
   { what: "ignores left padding", breaks: COVERING, fault: { reads: ({ starts: _starts, ...x }) => x } },
   { what: "applies the score hooks in its own order", breaks: COVERING, fault: { reads: (x) => ({ ...x, score: x.score!.toReversed() }) } },
-  { what: "forgets the rotation of the keys", breaks: COVERING, fault: { reads: (x) => ({ ...x, qk: x.qk!.map((hook) => ({ ...hook, applies: "q" as const })) }) } },
+  { what: "forgets the rotation of the keys", breaks: /turned at their global positions: pairs in halves/, fault: { reads: (x) => ({ ...x, qk: x.qk!.map((hook) => ({ ...hook, applies: "q" as const })) }) } },
+  { what: "pairs elements of an interleaved layout in halves", breaks: /pairs interleaved/, fault: { reads: (x) => ({ ...x, qk: x.qk!.map((hook) => (hook.id.includes("interleaved") ? rotation("half", (hook as QkPairHook).rotaryDim) : hook)) }) } },
+  { what: "turns the whole head where a part is asked for", breaks: /part of an odd head/, fault: { reads: (x) => ({ ...x, qk: x.qk!.map((hook) => (hook.id.endsWith(" 6") ? rotation("half", 14) : hook)) }) } },
   { what: "is off by one at a window's edge", breaks: /global positions/, fault: { reads: (x) => (x.mask.kind === "window" ? { ...x, mask: window(x.mask.left - 1, x.mask.right) } : x) } },
   { what: "takes the lengths of one batch row for all", breaks: /no allowed key/, fault: { reads: (x) => ({ ...x, lengths: Array.from(x.lengths!, () => x.lengths![0]!) }) } },
 ];
