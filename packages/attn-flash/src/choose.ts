@@ -1,5 +1,5 @@
 import { tunerOf, type Gpu, type TuneRow } from "@polyhead/gpu";
-import { choiceName, defaultBackward, defaultForward } from "./defaults.ts";
+import { choiceName, defaultBackward, defaultForward, directKeys } from "./defaults.ts";
 import { refusal } from "./limits.ts";
 import { shapeClass, type FlashShape } from "./shape.ts";
 import { type FlashTemplate, type FusedTemplate, type Pass } from "./spec.ts";
@@ -47,13 +47,13 @@ export function allTemplates({ caps: { subgroupSize: lanes }, info: { software }
   const subgroup = (rows: number, keys: number, subgroups = 1): FusedTemplate => ({ kind: "subgroup", lanes, rows, keys, subgroups });
   const shapes: readonly (readonly [number, number])[] = pass === "forward" ? [[16, 4], [32, 4], [16, 2], [8, 4], [4, 4], [1, 4]] : [[16, 2], [8, 2], [8, 4], [16, 1], [4, 2]];
   const tiles: readonly (readonly [number, number, number, number])[] = [[16, 16, 4, 4], [16, 8, 4, 4], [8, 8, 4, 4], [16, 4, 2, 2]];
-  const direct: FusedTemplate = { kind: "row", threads: 64, keys: 4, staged: false };
+  const direct: FusedTemplate = { kind: "row", threads: 64, keys: directKeys(pass), staged: false };
   // CPU adapters emulate workgroup memory and stop all threads at a barrier: compiling those would be time lost.
   if (software && lanes >= 4) return [...shapes.map(([rows, keys]) => subgroup(rows, keys)), direct];
   return [
     ...(lanes >= 4 ? [...shapes.map(([rows, keys]) => subgroup(rows, keys)), ...(lanes >= 16 ? shapes.slice(0, 2).map(([rows, keys]) => subgroup(rows, keys, 4)) : [])] : []),
     ...tiles.map(([x, y, rows, keys]): FusedTemplate => ({ kind: "tile", x, y, rows, keys })),
-    { ...direct, staged: true },
+    { ...direct, keys: 4, staged: true },
     direct,
   ];
 }
