@@ -70,7 +70,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     ${products(form, keys, loops, k, v)}
     ${judge(form, cells)}
     if (j0 < loEdge || j0 + ${keys}i > min(hiEdge, hi)) {
-      ${T.map((t) => `c${t} = select(${MASKED}, c${t}, j0 + ${t}i >= loOwn && j0 + ${t}i < hiOwn);`)}
+      ${T.map((t) => `c${t} = select(${MASKED}, c${t}, (j0 + ${t}i >= loOwn) & (j0 + ${t}i < hiOwn));`)}
     }
     ${differentiate(form, cells, slope)}
     ${emit === "dq" ? eachX(sumInto("sums", keys, "e", k)) : cells.map((cell) => storeCell(cell, emit, "row0 + thread < params.queries", "row"))}`)}
@@ -103,7 +103,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let row0 = group.x * ${threads}u;
   ${queryWalk(threads)}
   let own = row0 + thread;
-  let inside = i32(own) >= firstJ && i32(own) < endKey(b);
+  let inside = (i32(own) >= firstJ) & (i32(own) < endKey(b));
   // A row that is not to be used reads one that is; its sums are stored as zeros.
   let j = ${keySide.clamp("i32(own)")};
   ${keySide.open("", "j")}
@@ -117,7 +117,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     ${products(form, keys, loops, q, g)}
     ${judge(form, cells)}
     if (i0 < edgeLo || i0 + ${keys}i > min(edgeHi, hi) || edgeRows) {
-      ${T.map((t) => `c${t} = select(${MASKED}, c${t}, inside && i0 + ${t}i < hi && i32(j) >= keyLo(i32(i_${t}) + params.qOffset, b) && i32(j) < keyHi(i32(i_${t}) + params.qOffset, b));`)}
+      ${T.map((t) => `c${t} = select(${MASKED}, c${t}, inside & (i0 + ${t}i < hi) & (i32(j) >= keyLo(i32(i_${t}) + params.qOffset, b)) & (i32(j) < keyHi(i32(i_${t}) + params.qOffset, b)));`)}
     }
     ${differentiate(form, cells, slope)}
     ${eachX(sumInto("sumsX", keys, "e", q))}

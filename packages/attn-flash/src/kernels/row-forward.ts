@@ -46,7 +46,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     ${eachX((c) => `{ let a = own[${c}]; ${T.map((t) => `let k${t} = ${k(t, c)}; s${t} = ${fmaDot("a", `k${t}`, `s${t}`)};`).join(" ")} }`)}
     ${judge(form, T.map((t) => ({ raw: `s${t}`, score: `s${t}`, h: head(""), i: "i", j: `j_${t}` })))}
     if (j0 < loEdge || j0 + ${keys}i > min(hiEdge, hi)) {
-      ${T.map((t) => `s${t} = select(${MASKED}, s${t}, j0 + ${t}i >= loOwn && j0 + ${t}i < hiOwn);`)}
+      ${T.map((t) => `s${t} = select(${MASKED}, s${t}, (j0 + ${t}i >= loOwn) & (j0 + ${t}i < hiOwn));`)}
     }
     let n = ${T.reduce((most, t) => `max(${most}, s${t})`, "m")};
     let f = exp2(m - n);

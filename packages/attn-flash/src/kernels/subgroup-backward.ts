@@ -81,7 +81,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     ${products(R, T, lanes, "dp", "params.depthV", (a) => `g[gb${a} + d]`, (t) => `vRow(vb_${t}, d)`)}
     ${judge(form, cells)}
     if (j0 < loEdge || j0 + ${step}i > min(hiEdge, hi)) {
-      ${R.map((r) => [`let lo${r} = keyLo(i32(i${r}) + params.qOffset, b); let hi${r} = keyHi(i32(i${r}) + params.qOffset, b);`, ...T.map((t) => `c${r}_${t} = select(${MASKED}, c${r}_${t}, j0 + ${t * lanes}i + i32(lane) >= lo${r} && j0 + ${t * lanes}i + i32(lane) < hi${r});`)])}
+      ${R.map((r) => [`let lo${r} = keyLo(i32(i${r}) + params.qOffset, b); let hi${r} = keyHi(i32(i${r}) + params.qOffset, b);`, ...T.map((t) => `c${r}_${t} = select(${MASKED}, c${r}_${t}, (j0 + ${t * lanes}i + i32(lane) >= lo${r}) & (j0 + ${t * lanes}i + i32(lane) < hi${r}));`)])}
     }
     ${differentiate(form, cells, slope)}
     ${emit === "dq" ? wgsl`
@@ -126,7 +126,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let row0 = group.x * ${rows * subgroups}u${subgroups > 1 ? ` + thread / ${lanes}u * ${rows}u` : ""};
   ${queryWalk(rows)}
   // Rows past the last usable key stand in for it; their sums are not stored, or stored as zeros.
-  ${R.map((r) => [`let j${r} = row0 + ${r}u; let in${r} = i32(j${r}) >= firstKey(b) && i32(j${r}) < endKey(b);`, ...KC.map((c) => `var x${r}_${c} = ${kc.piece}(0.0);`), ...VC.map((c) => `var y${r}_${c} = ${vc.piece}(0.0);`)])}
+  ${R.map((r) => [`let j${r} = row0 + ${r}u; let in${r} = (i32(j${r}) >= firstKey(b)) & (i32(j${r}) < endKey(b));`, ...KC.map((c) => `var x${r}_${c} = ${kc.piece}(0.0);`), ...VC.map((c) => `var y${r}_${c} = ${vc.piece}(0.0);`)])}
   ${range(Math.ceil(rows / lanes)).map((a) => `let mine${a} = u32(clamp(i32(row0 + ${a * lanes}u + ${laneRowOf(rows, lanes)}), firstJ, lastJ)); let kb${a} = keyBase(b, hk, mine${a}); let vb${a} = valueBase(b, hk, mine${a}); let kp${a} = i32(mine${a}) + params.kvOffset;`)}
   for (var member = 0u; member < params.group; member++) {
     let h = hk * params.group + member;
@@ -137,7 +137,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       ${products(R, T, lanes, "dp", "params.depthV", (a) => `vRow(vb${a}, d)`, (t) => `g[gb_${t} + d]`)}
       ${judge(form, cells)}
       if (i0 < edgeLo || i0 + ${step}i > min(edgeHi, hi) || edgeRows) {
-        ${T.map((t) => [`let lo_${t} = keyLo(i32(i_${t}) + params.qOffset, b); let hi_${t} = select(0i, keyHi(i32(i_${t}) + params.qOffset, b), i0 + ${t * lanes}i + i32(lane) < i32(params.queries));`, ...R.map((r) => `c${r}_${t} = select(${MASKED}, c${r}_${t}, in${r} && i32(j${r}) >= lo_${t} && i32(j${r}) < hi_${t});`)])}
+        ${T.map((t) => [`let lo_${t} = keyLo(i32(i_${t}) + params.qOffset, b); let hi_${t} = select(0i, keyHi(i32(i_${t}) + params.qOffset, b), i0 + ${t * lanes}i + i32(lane) < i32(params.queries));`, ...R.map((r) => `c${r}_${t} = select(${MASKED}, c${r}_${t}, in${r} & (i32(j${r}) >= lo_${t}) & (i32(j${r}) < hi_${t}));`)])}
       }
       ${differentiate(form, cells, slope)}
       for (var t = 0u; t < params.sets; t++) {

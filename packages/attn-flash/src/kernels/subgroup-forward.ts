@@ -59,7 +59,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     }
     ${judge(form, R.flatMap((r) => T.map((t) => ({ raw: `s${r}_${t}`, score: `s${r}_${t}`, h: head(r), i: `i${r}`, j: `j_${t}` }))))}
     if (j0 < loEdge || j0 + ${step}i > min(hiEdge, hi)) {
-      ${R.map((r) => [`let lo${r} = max(keyLo(${q(`i${r}`)}, b), lo); let hi${r} = min(keyHi(${q(`i${r}`)}, b), hi);`, ...T.map((t) => `s${r}_${t} = select(${MASKED}, s${r}_${t}, j0 + ${t * lanes}i + i32(lane) >= lo${r} && j0 + ${t * lanes}i + i32(lane) < hi${r});`)])}
+      ${R.map((r) => [`let lo${r} = max(keyLo(${q(`i${r}`)}, b), lo); let hi${r} = min(keyHi(${q(`i${r}`)}, b), hi);`, ...T.map((t) => `s${r}_${t} = select(${MASKED}, s${r}_${t}, (j0 + ${t * lanes}i + i32(lane) >= lo${r}) & (j0 + ${t * lanes}i + i32(lane) < hi${r}));`)])}
     }
     ${R.map((r) => [
       `var n${r} = ${T.map((t) => `s${r}_${t}`).reduce((x, y) => `max(${x}, ${y})`)};`,

@@ -59,7 +59,7 @@ ${head(template, layout)}
     ${products(form, template, layout, querySide, keySide, "j0")}
     ${judge(form, cells)}
     if (j0 < loEdge || j0 + ${other}i > min(hiEdge, hi)) {
-      ${R.map((r) => [`let lo${r} = keyLo(i32(i${r}) + params.qOffset, b); let hi${r} = keyHi(i32(i${r}) + params.qOffset, b);`, ...T.map((t) => `c${r}_${t} = select(${MASKED}, c${r}_${t}, at_${t} >= lo${r} && at_${t} < hi${r});`)])}
+      ${R.map((r) => [`let lo${r} = keyLo(i32(i${r}) + params.qOffset, b); let hi${r} = keyHi(i32(i${r}) + params.qOffset, b);`, ...T.map((t) => `c${r}_${t} = select(${MASKED}, c${r}_${t}, (at_${t} >= lo${r}) & (at_${t} < hi${r}));`)])}
     }
     ${differentiate(form, cells, slope)}
     ${emit === "dq"
@@ -92,7 +92,7 @@ ${head(template, layout)}
   let own0 = row0 + ty * ${rows}u;
   ${queryWalk(own)}
   // A row that is not to be used stands for one that is; its sums are stored as zeros.
-  ${R.map((r) => `let at${r} = i32(own0) + ${r}i; let j${r} = ${keySide.clamp(`at${r}`)}; let in${r} = at${r} >= firstJ && at${r} < endKey(b);`)}
+  ${R.map((r) => `let at${r} = i32(own0) + ${r}i; let j${r} = ${keySide.clamp(`at${r}`)}; let in${r} = (at${r} >= firstJ) & (at${r} < endKey(b));`)}
   ${zeros("x", rows, columns(quads, x))}
   ${zeros("y", rows, columns(quadsV, x))}
   for (var member = 0u; member < params.group; member++) {
@@ -102,7 +102,7 @@ ${head(template, layout)}
     ${products(form, template, layout, keySide, querySide, "i0")}
     ${judge(form, cells)}
     if (i0 < edgeLo || i0 + ${other}i > min(edgeHi, hi) || edgeRows) {
-      ${T.map((t) => [`let lo_${t} = keyLo(i32(i_${t}) + params.qOffset, b); let hi_${t} = select(0i, keyHi(i32(i_${t}) + params.qOffset, b), at_${t} < hi);`, ...R.map((r) => `c${r}_${t} = select(${MASKED}, c${r}_${t}, in${r} && at${r} >= lo_${t} && at${r} < hi_${t});`)])}
+      ${T.map((t) => [`let lo_${t} = keyLo(i32(i_${t}) + params.qOffset, b); let hi_${t} = select(0i, keyHi(i32(i_${t}) + params.qOffset, b), at_${t} < hi);`, ...R.map((r) => `c${r}_${t} = select(${MASKED}, c${r}_${t}, in${r} & (at${r} >= lo_${t}) & (at${r} < hi_${t}));`)])}
     }
     ${differentiate(form, cells, slope)}
     ${storeWeights(template, layout, "p")}

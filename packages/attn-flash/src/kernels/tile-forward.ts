@@ -40,7 +40,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     ${product(form, template, layout, "s", "params.depth", (n, c, into) => `${index("", `min(row0 + ${n}, params.rows - 1u)`)} ${into} = qRow(queryBase(b, ${head("")}, i), ${c}, ${q("i")}, i32(${head("")})) * ${rawScale(form)};`, readX(keySide, "j0"))}
     ${judge(form, R.flatMap((r) => T.map((t) => ({ raw: `s${r}_${t}`, score: `s${r}_${t}`, h: head(r), i: `i${r}`, j: `j_${t}` }))))}
     if (j0 < loEdge || j0 + ${other}i > min(hiEdge, hi)) {
-      ${R.map((r) => [`let lo${r} = keyLo(${q(`i${r}`)}, b); let hi${r} = min(keyHi(${q(`i${r}`)}, b), hi);`, ...T.map((t) => `s${r}_${t} = select(${MASKED}, s${r}_${t}, at_${t} >= lo${r} && at_${t} < hi${r});`)])}
+      ${R.map((r) => [`let lo${r} = keyLo(${q(`i${r}`)}, b); let hi${r} = min(keyHi(${q(`i${r}`)}, b), hi);`, ...T.map((t) => `s${r}_${t} = select(${MASKED}, s${r}_${t}, (at_${t} >= lo${r}) & (at_${t} < hi${r}));`)])}
     }
     ${R.map((r) => `var n${r} = ${T.reduce((most, t) => `max(${most}, s${r}_${t})`, `m${r}`)};`)}
     ${join(template, "n", (a, c) => `max(${a}, ${c})`)}
