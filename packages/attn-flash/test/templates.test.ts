@@ -85,7 +85,7 @@ const cases: Readonly<Record<string, Case>> = {
   "fewer queries than keys": { lengths: [1, 63], offsets: [62, 0], sizes: [6, 10] },
   "a window": { mask: window(5, 3), lengths: [70, 65] },
   "a hook that bends scores, a bias, padding, any mask": { mask: and(window(20, 20), custom(maskMod`(q + 2 * kv) % 3 != 0`)), score: [tanh], biased: true, padded: true, heads: [4, 2], lengths: [33, 37] },
-  "a learned table": { score: [learned], heads: [4, 4], lengths: [9, 21], offsets: [12, 0] },
+  "a learned table, its gradient through a hook that bends scores": { score: [learned, tanh], heads: [4, 4], lengths: [9, 21], offsets: [12, 0] },
   "a qk hook applied to rows as they are read": { qk: [turn], offsets: [2, 1] },
   "keys split, heads of a group packed": { mask: full(), heads: [6, 2], lengths: [3, 129], splits: 3 },
 };
