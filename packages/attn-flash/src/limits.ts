@@ -34,9 +34,9 @@ export function refusal(t: FlashTemplate, { queries, keys, heads, kvHeads, d, dv
 
 /**
  * Values that a lane may keep. A GPU spills to memory beyond its registers. CPU adapters spill to cache, but their compilers
- * take ever longer: eight lanes wide 10 s for 400 values; four lanes wide a second for 288, and more than five minutes for 320.
+ * take ever longer: eight lanes wide 8 s for 320 values and 16 s for 512, four lanes wide half of that.
  */
-const mostValues = (lanes: number): number => (lanes >= 16 ? 256 : lanes >= 8 ? 400 : 288);
+const mostValues = (lanes: number): number => (lanes >= 16 ? 256 : lanes >= 8 ? 400 : 600);
 
 /** Workgroup memory that a template takes for heads of these sizes, of any pass. */
 export function workgroupBytes(t: FlashTemplate, sizes: Pick<FlashShape, "d" | "dv">): number {
