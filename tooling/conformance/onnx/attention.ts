@@ -3,7 +3,7 @@ import { and, capture, causal, custom, full, maskMod, scoreHook, scoreMod, windo
 import type { StoredTensor } from "@polyhead/core/safetensors";
 import { concat, type Tensor } from "@polyhead/tensor";
 import { attribute, optional, required, upload, type OnnxAnswer, type OnnxCall, type OnnxOperator } from "./operator.ts";
-import { attentionLab } from "../kernels.ts";
+import { attentionLab, loweringOf } from "../kernels.ts";
 import { UnsupportedCase } from "../unsupported.ts";
 
 /** `[B, T, H·D]` or `[B, H, T, D]` to `[B, H, T, D]`. */
@@ -91,7 +91,7 @@ export const attentionOperator: OnnxOperator = (call): OnnxAnswer => {
   const hooks = scoreHooks(call, sizes, past);
   const nonpad = call.inputs[6];
   const lengths = nonpad && call.engine.tensor(Int32Array.from(required(call, 6).numbers()), [B], { dtype: "i32" });
-  const problem = { heads: H, kvHeads: k.shape[1]!, headDimQK: D, headDimV: v.shape[3]!, dtype: "f32", mask, qk: [], score: hooks, backward: false, cache: "none", dropout: false, padded: lengths !== undefined } as const;
+  const problem = { heads: H, kvHeads: k.shape[1]!, headDimQK: D, headDimV: v.shape[3]!, dtype: "f32", mask, qk: [], score: hooks, backward: false, cache: "none", dropout: false, padded: lengths !== undefined, sizes: { batch: B, queries: Tq, keys: sizes.Tk } } as const;
   const plan = attentionLab.plan(problem, call.engine.gpu.caps, call.kernel);
   const inputs = { q, k, v, scale: attribute(call, "scale", 1 / Math.sqrt(D)), mask, qOffset: past, kvOffset: 0, qk: [], dropout: 0, ...(lengths && { lengths }) };
   const bound = (some: readonly ScoreHook[]) => some.map((hook) => ({ hook, params: {} }));
@@ -99,7 +99,7 @@ export const attentionOperator: OnnxOperator = (call): OnnxAnswer => {
   const y = call.outputShapes[0]?.length === 3 ? o.permute([0, 2, 1, 3]).reshape([B, Tq, -1]) : o;
   const scores = call.outputShapes[3] === undefined ? undefined : stage(attribute(call, "qk_matmul_output_mode", 0), (some) => attentionStages({ ...inputs, score: bound(some) }), hooks);
   // A fused kernel keeps no score matrix: that output always comes from the stages of the unfused one.
-  const lowering = { ...plan.how, ...(scores && { qk_matmul_output: "stages of the unfused kernel" }) };
+  const lowering = { ...loweringOf(plan, call.engine.gpu.caps), ...(scores && { qk_matmul_output: "stages of the unfused kernel" }) };
   return { outputs: [y, call.outputShapes[1] && k, call.outputShapes[2] && v, scores], kernel: plan.kernel.name, lowering };
 };
 

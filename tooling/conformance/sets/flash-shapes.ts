@@ -4,7 +4,7 @@ import { cast, type Engine, type Tensor } from "@polyhead/tensor";
 import { compare, flashCases, FORWARD, GRADIENT, ONNX_F16, report, type FlashCase, type Rule } from "@polyhead/testkit";
 import { flashAttributes, type FlashAttributes } from "../flash/attributes.ts";
 import { flashProblem, type FlashProblem } from "../flash/problem.ts";
-import { attentionLab } from "../kernels.ts";
+import { attentionLab, loweringOf } from "../kernels.ts";
 import type { CaseRecord } from "../record.ts";
 import { UnsupportedCase } from "../unsupported.ts";
 import type { SetOptions } from "./set.ts";
@@ -22,7 +22,7 @@ async function runCase(one: FlashCase, engine: Engine, only: string | undefined)
     const attributes = flashAttributes(one.attributes);
     const problem = flashProblem(attributes, file);
     const plan = planOf(attributes, problem, file, engine, only);
-    told = { kernel: plan.kernel.name, lowering: plan.how };
+    told = { kernel: plan.kernel.name, lowering: loweringOf(plan, engine.gpu.caps) };
     const results = run(plan, attributes, problem, file, engine);
     let maxError = 0;
     let reason: string | null = null;
@@ -39,9 +39,9 @@ async function runCase(one: FlashCase, engine: Engine, only: string | undefined)
   }
 }
 
-function planOf({ H, HK, D, Dv }: FlashAttributes, { mask, score }: FlashProblem, file: Safetensors, engine: Engine, only: string | undefined): Plan {
+function planOf({ B, H, HK, Tq, Tk, D, Dv }: FlashAttributes, { mask, score }: FlashProblem, file: Safetensors, engine: Engine, only: string | undefined): Plan {
   const dtype = file.get("in.q").dtype === "F16" ? "f16" : "f32";
-  const problem = { heads: H, kvHeads: HK, headDimQK: D, headDimV: Dv, dtype, mask, qk: [], score, backward: true, cache: "none", dropout: false, padded: false } as const;
+  const problem = { heads: H, kvHeads: HK, headDimQK: D, headDimV: Dv, dtype, mask, qk: [], score, backward: true, cache: "none", dropout: false, padded: false, sizes: { batch: B, queries: Tq, keys: Tk } } as const;
   return attentionLab.plan(problem, engine.gpu.caps, only);
 }
 
