@@ -1,7 +1,7 @@
 import { PolyheadError, type BoundHook, type KernelInputs, type QkPairHook } from "@polyhead/core";
 import { learnedTensors, scalarName, scoreProgram, sizesOf } from "@polyhead/attn-mha/kernel";
 import { derived, type BufferSlice, type Scalar } from "@polyhead/gpu";
-import { captureTensor, cast, Tensor, windowOf } from "@polyhead/tensor";
+import { captureScalar, captureTensor, cast, Tensor, windowOf } from "@polyhead/tensor";
 import { captureTables } from "./kernels/tables.ts";
 import { asRows, operandOf, padHead, strideScalars } from "./operands.ts";
 import type { FlashForm } from "./spec.ts";
@@ -77,7 +77,7 @@ export function callOf(inputs: KernelInputs<Tensor>, ready: Pick<Call, "q" | "k"
       ...(lengths && { lengthsAt: at(starts ? 1 : 0) }),
       ...(pages && { pagesAt: at((starts ? 1 : 0) + (lengths ? 1 : 0)), pages: pages.table.shape[1]! }),
       ...(bias && { biasAt: windowOf(bias).at, biasB, biasH, biasI, biasJ }),
-      ...Object.fromEntries(scalars.map((capture, n) => [scalarName(n), { get value() { return capture.data[0]!; } }])),
+      ...Object.fromEntries(scalars.map((capture, n) => [scalarName(n), captureScalar(q.engine, capture)])),
     },
   };
 }

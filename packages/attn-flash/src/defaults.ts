@@ -34,7 +34,7 @@ function table({ caps: { subgroupSize: lanes }, info: { software } }: Device, pa
   if (software) {
     // Compiling a tall tile takes longer than a short problem takes to run.
     const few = pass === "forward" && rows <= 8 ? subgroup(powerOf(rows), 4) : [];
-    const many = rows > 128 ? subgroup(16, pass === "forward" ? 4 : 2) : [];
+    const many = rows > 128 ? subgroup(16, 4) : [];
     return [...few, ...many, ...subgroup(8, 2), ...subgroup(4, 2), ...subgroup(2, 2), direct, tile(8, 8, 4, 4), tile(16, 4, 2, 2), { kind: "unfused" }];
   }
   return [

@@ -9,7 +9,7 @@ import { backwardBindings, BACKWARD_PARAMS, queryWalk, storeCell, type Emit } fr
 import { cellOf, differentiate, fmaDot, judge } from "./cells.ts";
 import { frame, frameParams, MASKED, range, rawScale } from "./frame.ts";
 import { keyWalk } from "./rows.ts";
-import { ofGroup, pieceWidth } from "./subgroup-forward.ts";
+import { ofGroup, pieceWidth, turn } from "./subgroup-forward.ts";
 
 interface Columns {
   readonly width: 2 | 4;
@@ -86,10 +86,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     ${differentiate(form, cells, slope)}
     ${emit === "dq" ? wgsl`
     for (var t = 0u; t < params.sets; t++) {
-      ${R.map((r) => `let e${r} = ${ofGroup(`e${r}`, keys)};`)}
+      ${R.map((r) => `var e${r} = ${ofGroup(`e${r}`, keys)};`)}
       for (var n = 0u; n < params.lanes; n += 4u) {
         ${range(4).map((i) => [`let at${i} = u32(clamp(j0 + i32(t * ${lanes}u + n + ${i}u), firstJ, lastJ)); let wb${i} = keyBase(b, hk, at${i});`, ...C.map((c) => pieceOf(columns, `w${i}_${c}`, (d) => `kRow(wb${i}, ${d}, i32(at${i}) + params.kvOffset, i32(hk))`, columns.at(c)))])}
-        ${R.map((r) => [...range(4).map((i) => `let f${r}_${i} = subgroupShuffle(e${r}, n + ${i}u);`), ...C.map((c) => `x${r}_${c} = ${range(4).reduce((sum, i) => `fma(${columns.piece}(f${r}_${i}), w${i}_${c}, ${sum})`, `x${r}_${c}`)};`)])}
+        ${R.map((r) => [...range(4).map((i) => `let f${r}_${i} = subgroupBroadcast(e${r}, ${i}u);`), ...C.map((c) => `x${r}_${c} = ${range(4).reduce((sum, i) => `fma(${columns.piece}(f${r}_${i}), w${i}_${c}, ${sum})`, `x${r}_${c}`)};`), turn(`e${r}`, lanes)])}
       }
     }` : cells.map((cell, n) => storeCell(cell, emit, `row0 + ${Math.floor(n / keys)}u < params.queries`, `((b * params.heads + h) * params.queries + i${Math.floor(n / keys)})`))}
   }
@@ -141,7 +141,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       }
       ${differentiate(form, cells, slope)}
       for (var t = 0u; t < params.sets; t++) {
-        ${R.map((r) => `let e${r} = ${ofGroup(`e${r}`, keys)}; let p${r} = ${ofGroup(`p${r}`, keys)};`)}
+        ${R.map((r) => `var e${r} = ${ofGroup(`e${r}`, keys)}; var p${r} = ${ofGroup(`p${r}`, keys)};`)}
         for (var n = 0u; n < params.lanes; n += 4u) {
           ${range(4).map((i) => [
             `let at${i} = min(u32(i0) + t * ${lanes}u + n + ${i}u, params.queries - 1u); let wb${i} = queryBase(b, h, at${i}); let ub${i} = gradientBase(b, h, at${i});`,
@@ -149,9 +149,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
             ...VC.map((c) => pieceOf(vc, `u${i}_${c}`, (d) => `g[ub${i} + ${d}]`, vc.at(c))),
           ])}
           ${R.map((r) => [
-            ...range(4).map((i) => `let f${r}_${i} = subgroupShuffle(e${r}, n + ${i}u); let o${r}_${i} = subgroupShuffle(p${r}, n + ${i}u);`),
+            ...range(4).map((i) => `let f${r}_${i} = subgroupBroadcast(e${r}, ${i}u); let o${r}_${i} = subgroupBroadcast(p${r}, ${i}u);`),
             ...KC.map((c) => `x${r}_${c} = ${range(4).reduce((sum, i) => `fma(${kc.piece}(f${r}_${i}), w${i}_${c}, ${sum})`, `x${r}_${c}`)};`),
             ...VC.map((c) => `y${r}_${c} = ${range(4).reduce((sum, i) => `fma(${vc.piece}(o${r}_${i}), u${i}_${c}, ${sum})`, `y${r}_${c}`)};`),
+            turn(`e${r}`, lanes),
+            turn(`p${r}`, lanes),
           ])}
         }
       }

@@ -14,6 +14,12 @@ export const pieceWidth = (size: number, lanes: number): 2 | 4 => (size / 4 < la
 /** max over the lanes of a subgroup by a butterfly: every lane ends with it. */
 export const butterflyMax = (name: string, lanes: number): string[] => range(Math.log2(lanes)).map((step) => `${name} = max(${name}, subgroupShuffleXor(${name}, ${lanes >> (step + 1)}u));`);
 
+/**
+ * Brings what lanes 4, 5, … hold to lanes 0, 1, …: at the end of a round of four broadcasts. One shuffle and four broadcasts
+ * from lanes that the code names cost less than four shuffles from lanes that it counts.
+ */
+export const turn = (name: string, lanes: number): string => (lanes > 4 ? `${name} = subgroupShuffle(${name}, (lane + 4u) % ${lanes}u);` : "");
+
 /** Weights of key group `t` in a loop over groups, without an indexed array. */
 export const ofGroup = (name: string, keys: number): string => range(keys).slice(1).reduce((before, t) => `select(${before}, ${name}_${t}, t == ${t}u)`, `${name}_0`);
 
@@ -70,10 +76,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       ...C.map((c) => `o${r}_${c} *= f${r};`),
     ])}
     for (var t = 0u; t < params.sets; t++) {
-      ${R.map((r) => `let p${r} = ${ofGroup(`p${r}`, keys)};`)}
+      ${R.map((r) => `var p${r} = ${ofGroup(`p${r}`, keys)};`)}
       for (var n = 0u; n < params.lanes; n += 4u) {
         ${range(4).map((i) => [`let vb${i} = valueBase(b, hk, u32(clamp(j0 + i32(t * ${lanes}u + n + ${i}u), firstJ, lastJ)));`, ...C.map((c) => `let v${i}_${c} = vRow(vb${i}, ${column(c)});`)])}
-        ${R.map((r) => [...range(4).map((i) => `let w${r}_${i} = subgroupShuffle(p${r}, n + ${i}u);`), ...C.map((c) => `o${r}_${c} = ${range(4).reduce((sum, i) => `fma(${piece}(w${r}_${i}), v${i}_${c}, ${sum})`, `o${r}_${c}`)};`)])}
+        ${R.map((r) => [...range(4).map((i) => `let w${r}_${i} = subgroupBroadcast(p${r}, ${i}u);`), ...C.map((c) => `o${r}_${c} = ${range(4).reduce((sum, i) => `fma(${piece}(w${r}_${i}), v${i}_${c}, ${sum})`, `o${r}_${c}`)};`), turn(`p${r}`, lanes)])}
       }
     }
   }

@@ -22,7 +22,7 @@ const cut = (data: ArrayLike<number>, shape: readonly number[], from: number, to
 
 /** Laws about which rows see which: empty rows, parts of a longer problem, positions. */
 export function rowLaws<T extends KernelTensor<T>>(subject: KernelUnderTest<T>): Law[] {
-  return [emptyRows(subject), decoding(subject), parts(subject), live(subject), inUse(subject)];
+  return [emptyRows(subject), decoding(subject), parts(subject), before(subject), live(subject), inUse(subject)];
 }
 
 function emptyRows<T extends KernelTensor<T>>(subject: KernelUnderTest<T>): Law {
@@ -82,6 +82,14 @@ function parts<T extends KernelTensor<T>>(subject: KernelUnderTest<T>): Law {
   });
 }
 
+function before<T extends KernelTensor<T>>(subject: KernelUnderTest<T>): Law {
+  const problem: KernelProblem = { batch: 2, heads: 4, kvHeads: 2, queries: 90, keys: 50, size: 16, mask: causal(), score: [alibi], qOffset: -40 };
+  const problems = [problem, { ...problem, mask: and(causal(), window(9)), bias: [1, 4] as const }];
+  return lawOf(subject, "queries may stand before every key and before position 0: more queries than keys, aligned at their ends", problems, async () => {
+    for (const [n, one] of problems.entries()) await checkProblem(subject, one, 106 + n);
+  });
+}
+
 function live<T extends KernelTensor<T>>(subject: KernelUnderTest<T>): Law {
   const problem: KernelProblem = { heads: 2, queries: 9, keys: 80, size: 16, mask: causal(), score: [alibi], qOffset: 60, kvOffset: 3, inUse: 71 };
   return lawOf(subject, "offsets and the number of keys may be live numbers", [problem], async () => {
@@ -97,6 +105,6 @@ function inUse<T extends KernelTensor<T>>(subject: KernelUnderTest<T>): Law {
   const problem = (count: number): KernelProblem => ({ batch: 2, heads: 4, kvHeads: 1, queries: 3, keys: 140, size: 24, mask: causal(), qOffset: Math.max(0, count - 3), inUse: count });
   const counts = [0, 1, 64, 139, 140];
   return lawOf(subject, "keys from the number in use on are not looked at, whatever they hold: none, one, some, all in use", counts.map(problem), async () => {
-    for (const count of counts) await checkProblem(subject, problem(count), 105 + count);
+    for (const count of counts) await checkProblem(subject, problem(count), 110 + count);
   });
 }

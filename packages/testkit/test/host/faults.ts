@@ -35,6 +35,7 @@ export const FAULTS: readonly PlantedFault[] = [
   { what: "gives a very small number for the log-sum-exp of a row without keys", breaks: /no allowed key/, fault: { writes: ({ lse }) => { lse.forEach((x, i) => { lse[i] = Math.max(x, -1e30); }); } } },
   { what: "lets a gradient into a row without keys", breaks: /no allowed key/, fault: { differentiates: ({ q }, _, through) => { if (through === "lse") q.forEach((x, i) => { if (x === 0) q[i] = 1e-3; }); } } },
   { what: "gives a key head the gradient of one of its query heads only", breaks: COVERING, fault: { differentiates: ({ k }, given) => { if (given.q.shape[1] !== given.k.shape[1]) k.forEach((x, i) => { k[i] = x / 2; }); } } },
+  { what: "takes positions to be unsigned", breaks: /before position 0/, fault: { reads: (x) => ({ ...x, qOffset: Math.max(0, x.qOffset as number) }) } },
   { what: "sees live numbers as they were never", breaks: /live numbers/, fault: { reads: (x, { qOffset }) => (typeof qOffset === "number" ? x : { ...x, qOffset: qOffset.value - 1 }) } },
   { what: "looks at keys that are not in use", breaks: /number in use/, fault: { reads: (x, { keys }) => (keys === undefined ? x : { ...x, lengths: Array.from(x.lengths!, () => x.k.shape[2]!) }) } },
   { what: "adds up in an order of chance", breaks: /same bits/, fault: { differentiates: ({ k }) => { k[0] = k[0]! * (1 + 1e-6 * runs++); } } },
