@@ -45,7 +45,7 @@ const powers = (from: number, to: number): number[] => (from > to ? [] : [from, 
 /** Every fused template that may be worth its compile time, before any limit has been looked at. */
 export function allTemplates({ caps: { subgroupSize: lanes }, info: { software } }: Device, pass: Pass): FusedTemplate[] {
   const subgroup = (rows: number, keys: number, subgroups = 1): FusedTemplate => ({ kind: "subgroup", lanes, rows, keys, subgroups });
-  const shapes: readonly (readonly [number, number])[] = pass === "forward" ? [[16, 4], [32, 4], [16, 2], [8, 4], [4, 4], [1, 4]] : [[16, 4], [16, 2], [8, 2], [8, 4], [4, 2]];
+  const shapes: readonly (readonly [number, number])[] = pass === "forward" ? [[16, 4], [32, 4], [16, 2], [8, 4], [4, 4], [2, 4], [1, 4], [1, 8]] : [[16, 4], [16, 2], [8, 2], [8, 4], [4, 2]];
   const tiles: readonly (readonly [number, number, number, number])[] = [[16, 16, 4, 4], [16, 8, 4, 4], [8, 8, 4, 4], [16, 4, 2, 2]];
   const direct: FusedTemplate = { kind: "row", threads: 64, keys: directKeys(pass), staged: false };
   // CPU adapters emulate workgroup memory and stop all threads at a barrier: compiling those would be time lost.

@@ -13,7 +13,7 @@ export function refusal(t: FlashTemplate, { queries, keys, heads, kvHeads, d, dv
     case "subgroup": {
       if (caps.subgroupSize !== t.lanes) return `it needs subgroups of ${t.lanes}, the device has ${caps.subgroupSize === 0 ? "none of one size" : caps.subgroupSize}`;
       if (t.lanes * t.subgroups > caps.invocations) return `it takes ${t.lanes * t.subgroups} invocations, the device allows ${caps.invocations}`;
-      if (t.rows * t.subgroups > 8 && t.rows * t.subgroups >= 2 * rows) return `its ${t.rows * t.subgroups} rows are mostly idle for ${rows}`;
+      if (t.rows * t.subgroups >= (t.rows * t.subgroups > 8 ? 2 : 4) * rows) return `its ${t.rows * t.subgroups} rows are mostly idle for ${rows}`;
       const columns = (size: number): number => 4 * Math.ceil(size / 4 / t.lanes);
       const values = t.rows * (2 * t.keys + (pass === "forward" ? columns(dv) : pass === "dq" ? columns(d) : columns(d) + columns(dv)));
       return values > mostValues(t.lanes) ? `it keeps ${values} values a lane` : undefined;
