@@ -1,5 +1,5 @@
 import type { GpuCaps } from "@polyhead/gpu";
-import { ROW_VALUES, stagedRows } from "./kernels/row-parts.ts";
+import { rowValues, stagedRows } from "./kernels/row-parts.ts";
 import { tileLayout } from "./kernels/tile-parts.ts";
 import type { FlashShape } from "./shape.ts";
 import type { FlashTemplate, Pass } from "./spec.ts";
@@ -19,7 +19,7 @@ export function refusal(t: FlashTemplate, { queries, keys, heads, kvHeads, d, dv
       return values > mostValues(t.lanes) ? `it keeps ${values} values a lane` : undefined;
     }
     case "row":
-      if (d + dv > ROW_VALUES) return `it keeps rows of ${d} and ${dv} values in registers`;
+      if (d + dv > rowValues(t)) return `it keeps rows of ${d} and ${dv} values a thread`;
       if (t.threads > caps.invocations) return `it takes ${t.threads} invocations, the device allows ${caps.invocations}`;
       return memory(t, { d, dv }, caps);
     case "tile": {

@@ -112,6 +112,7 @@ describe("what templates take of a device", () => {
   it("is said where it is too much", () => {
     expect(refusal({ kind: "tile", x: 16, y: 16, rows: 4, keys: 4 }, shape(64, 64), least, "forward")).toMatch(/^it takes \d+ bytes of workgroup memory, the device allows 16384$/);
     expect(refusal({ kind: "tile", x: 32, y: 16, rows: 2, keys: 2 }, shape(64, 64), least, "forward")).toBe("it takes 512 invocations, the device allows 256");
-    expect(refusal({ kind: "row", threads: 64, keys: 4, staged: false }, shape(192, 128), least, "forward")).toBe("it keeps rows of 192 and 128 values in registers");
+    expect(refusal({ kind: "row", threads: 64, keys: 4, staged: true }, shape(192, 128), least, "forward")).toBe("it keeps rows of 192 and 128 values a thread");
+    expect(refusal({ kind: "row", threads: 64, keys: 4, staged: false }, shape(192, 128), least, "forward")).toBeUndefined();
   });
 });

@@ -6,8 +6,8 @@ import { range } from "./frame.ts";
 import { fill, WORKGROUP_BYTES } from "./share.ts";
 import type { Side } from "./sides.ts";
 
-/** Rows that a thread holds must fit its registers, or a stack that stays in cache. */
-export const ROW_VALUES = 256;
+/** Values of a row of x and one of y that a thread may hold: in registers where rows are staged, else on a stack that stays in cache. */
+export const rowValues = ({ staged }: RowTemplate): number => (staged ? 256 : 1024);
 
 /** Rows of the other side in workgroup memory at once: 0 where they are read from memory. */
 export function stagedRows({ keys, staged }: RowTemplate, { d, dv }: Pick<FlashForm, "d" | "dv">): number {
