@@ -24,8 +24,8 @@ export function runDelta(call: Call, { o, lse, g, dlse }: { readonly o: Tensor; 
   const count = B * Hq * Tq;
   const ld = engine.empty([B, Hq, Tq, 2]);
   const [og, gg] = [operandOf(o), operandOf(g)];
-  const scalars = { count, quads: form.dv / 4, heads: Hq, queries: Tq, ...strideScalars("o", og), ...strideScalars("g", gg) } as Record<"count", number>;
-  engine.gpu.dispatch(delta({ dlse: dlse !== undefined }), { o: og.slice, g: gg.slice, lse: lse.slice(), ...(dlse && { dlse: dlse.contiguous().slice() }), ld: ld.slice() }, scalars as Parameters<typeof engine.gpu.dispatch>[2], flatGrid(count, 64));
+  const scalars = { count, quads: form.dv / 4, heads: Hq, queries: Tq, ...strideScalars("o", og), ...strideScalars("g", gg) };
+  engine.gpu.dispatch(delta({ dlse: dlse !== undefined }), { o: og.slice, g: gg.slice, lse: lse.slice(), ...(dlse && { dlse: dlse.contiguous().slice() }), ld: ld.slice() }, scalars, flatGrid(count, 64));
   return ld;
 }
 
@@ -38,24 +38,24 @@ const common = ({ call, g }: BackwardCall, template: FusedTemplate, rows: number
   };
 };
 
+/** Walks queries over keys, and writes what is asked for into `out`. */
+function walkQueries(backward: BackwardCall, template: FusedTemplate, emit: Emit, out: Tensor): Tensor {
+  const { call, ld } = backward;
+  const { slices, scalars } = common(backward, template, call.Tq);
+  out.engine.gpu.dispatch(dqKernel(call.form, template, emit), { ...slices, ld: ld.slice(), out: out.slice() }, scalars, [scalars.tiles, call.Hq, call.B]);
+  return out;
+}
+
 /** Gradient of q `[B, Hq, Tq, D]`; as the kernel sees it, where a hook turned q. */
 export function runDq(backward: BackwardCall, template: FusedTemplate): Tensor {
-  const { call, ld } = backward;
-  const { form, q, B, Hq, Tq } = call;
-  const { slices, scalars } = common(backward, template, Tq);
-  const out = q.engine.empty([B, Hq, Tq, form.d]);
-  q.engine.gpu.dispatch(dqKernel(form, template, "dq"), { ...slices, ld: ld.slice(), out: out.slice() }, scalars, [scalars.tiles, Hq, B]);
-  return out;
+  const { form, q, B, Hq, Tq } = backward.call;
+  return walkQueries(backward, template, "dq", q.engine.empty([B, Hq, Tq, form.d]));
 }
 
 /** Gradient of the scores `[B, Hq, Tq, Tk]`, or the scores themselves; 0 where a key is not allowed. Quadratic memory: for learned biases and tables. */
 export function runDs(backward: BackwardCall, template: FusedTemplate, which: Exclude<Emit, "dq">): Tensor {
-  const { call, ld } = backward;
-  const { form, q, B, Hq, Tq, Tk } = call;
-  const { slices, scalars } = common(backward, template, Tq);
-  const out = q.engine.zeros([B, Hq, Tq, Tk]);
-  q.engine.gpu.dispatch(dqKernel(form, template, which), { ...slices, ld: ld.slice(), out: out.slice() }, scalars, [scalars.tiles, Hq, B]);
-  return out;
+  const { q, B, Hq, Tq, Tk } = backward.call;
+  return walkQueries(backward, template, which, q.engine.zeros([B, Hq, Tq, Tk]));
 }
 
 /** Gradients of k `[B, Hkv, Tk, D]` and v `[B, Hkv, Tk, Dv]`. */

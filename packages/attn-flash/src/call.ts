@@ -1,5 +1,5 @@
 import { PolyheadError, type BoundHook, type KernelInputs, type QkPairHook } from "@polyhead/core";
-import { learnedTensors, scalarName, scoreProgram, sizesOf } from "@polyhead/attn-mha/kernel";
+import { learnedTensors, scalarName, scoreProgram, sizesOf, type Sizes } from "@polyhead/attn-mha/kernel";
 import { derived, type BufferSlice, type Scalar } from "@polyhead/gpu";
 import { captureScalar, captureTensor, cast, Tensor, windowOf } from "@polyhead/tensor";
 import { captureTables } from "./kernels/tables.ts";
@@ -7,21 +7,14 @@ import { asRows, operandOf, padHead, strideScalars } from "./operands.ts";
 import type { FlashForm } from "./spec.ts";
 
 /** A call, checked and made ready for kernels: what it is specialised by, what is bound, and the scalars. */
-export interface Call {
+export interface Call extends Sizes {
   readonly form: FlashForm;
   readonly q: Tensor;
   readonly k: Tensor;
   readonly v: Tensor;
   readonly bias: Tensor | undefined;
   readonly tables: Tensor | undefined;
-  readonly B: number;
-  readonly Hq: number;
-  readonly Hkv: number;
-  readonly group: number;
-  readonly Tq: number;
-  readonly Tk: number;
   readonly scalars: Readonly<Record<string, Scalar>>;
-  readonly scale: number;
 }
 
 /** q, k and v as kernels read them: k and v of one dtype, heads in fours. Differentiable. */
@@ -40,7 +33,8 @@ function inlineHook(hooks: readonly BoundHook<Tensor, QkPairHook>[]): QkPairHook
 
 /** @throws PolyheadError `ATTN_SHAPE`, `ATTN_TABLE`, `ATTN_HOOK`. */
 export function callOf(inputs: KernelInputs<Tensor>, ready: Pick<Call, "q" | "k" | "v">, packed: boolean): Call {
-  const { B, Hq, Hkv, group, Tq, Tk } = sizesOf(inputs);
+  const sizes = sizesOf(inputs);
+  const { B, Hq, Hkv, group, Tq, Tk } = sizes;
   const { q, k, v } = ready;
   const { mask, score, starts, lengths, pages, bias, scale } = inputs;
   const program = scoreProgram(mask, score.map(({ hook }) => hook));
@@ -67,7 +61,7 @@ export function callOf(inputs: KernelInputs<Tensor>, ready: Pick<Call, "q" | "k"
   const [biasB = 0, biasH = 0, biasI = 0, biasJ = 0] = bias?.shape.map((n, axis) => (n === 1 ? 0 : bias.strides[axis]!)) ?? [];
   const keys = inputs.keys ?? Tk;
   return {
-    form, q, k, v, bias, B, Hq, Hkv, group, Tq, Tk, scale,
+    ...sizes, form, q, k, v, bias,
     tables: endToEnd(parts),
     scalars: {
       queries: Tq, rows: form.packed ? group * Tq : Tq, keys, heads: Hq, kvHeads: Hkv, group, batch: B,

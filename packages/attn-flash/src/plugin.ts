@@ -4,7 +4,7 @@ import type { Tensor } from "@polyhead/tensor";
 import { reasons, type FlashReason } from "./choose.ts";
 import { flashAttention } from "./flash-attention.ts";
 import { inFours } from "./operands.ts";
-import type { FlashShape } from "./shape.ts";
+import { isHooked, type FlashShape } from "./shape.ts";
 
 /** Fused attention: first in line wherever it can. */
 export const flash: KernelPlugin<"flash", Tensor> = defineKernelPlugin({
@@ -24,11 +24,11 @@ export const flash: KernelPlugin<"flash", Tensor> = defineKernelPlugin({
 });
 
 /** Known once the problem has sizes and the capabilities are those of an open device. */
-function reasonsFor({ sizes, heads, kvHeads, headDimQK, headDimV, dtype, score, mask }: LoweredProblem, caps: Caps): FlashReason[] {
+function reasonsFor(problem: LoweredProblem, caps: Caps): FlashReason[] {
+  const { sizes, heads, kvHeads, headDimQK, headDimV, dtype } = problem;
   const gpu: Gpu | undefined = deviceOf(caps);
   if (sizes === undefined || gpu === undefined) return [];
-  const hooked = score.length > 0 || !["full", "causal", "window", "prefix"].includes(mask.kind);
-  const shape: FlashShape = { ...sizes, heads, kvHeads, d: inFours(headDimQK), dv: inFours(headDimV), half: dtype === "f16", hooked };
+  const shape: FlashShape = { ...sizes, heads, kvHeads, d: inFours(headDimQK), dv: inFours(headDimV), half: dtype === "f16", hooked: isHooked(problem) };
   return reasons(gpu, shape);
 }
 

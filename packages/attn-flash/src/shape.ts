@@ -1,4 +1,4 @@
-import type { KernelInputs } from "@polyhead/core";
+import type { KernelInputs, Mask } from "@polyhead/core";
 import { sizesOf } from "@polyhead/attn-mha/kernel";
 import type { Tensor } from "@polyhead/tensor";
 
@@ -17,10 +17,12 @@ export interface FlashShape {
   readonly hooked: boolean;
 }
 
+/** See {@link FlashShape.hooked}; of inputs, or of a problem, which knows of no bias. */
+export const isHooked = ({ mask, score, bias }: { readonly mask: Mask; readonly score: readonly unknown[]; readonly bias?: unknown }): boolean => score.length > 0 || bias !== undefined || !["full", "causal", "window", "prefix"].includes(mask.kind);
+
 export function shapeOf(inputs: KernelInputs<Tensor>, { q, k, v }: { readonly q: Tensor; readonly k: Tensor; readonly v: Tensor }): FlashShape {
   const { B, Hq, Hkv, Tq, Tk } = sizesOf(inputs);
-  const plainMask = ["full", "causal", "window", "prefix"].includes(inputs.mask.kind);
-  return { batch: B, heads: Hq, kvHeads: Hkv, queries: Tq, keys: Tk, d: q.shape[3]!, dv: v.shape[3]!, half: k.dtype === "f16", hooked: inputs.score.length > 0 || inputs.bias !== undefined || !plainMask };
+  return { batch: B, heads: Hq, kvHeads: Hkv, queries: Tq, keys: Tk, d: q.shape[3]!, dv: v.shape[3]!, half: k.dtype === "f16", hooked: isHooked(inputs) };
 }
 
 /** Shapes of one class share a winner: lengths and work to the nearest power of two. */

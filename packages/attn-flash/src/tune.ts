@@ -1,6 +1,4 @@
-import type { Mask } from "@polyhead/core";
-import { causal } from "@polyhead/core";
-import { scoreProgram } from "@polyhead/attn-mha/kernel";
+import { causal, full, type Mask } from "@polyhead/core";
 import { tunerOf, type TuneRow } from "@polyhead/gpu";
 import type { Engine, Tensor } from "@polyhead/tensor";
 import { runDelta, runDkv, runDq } from "./backward.ts";
@@ -74,8 +72,7 @@ async function measure(engine: Engine, shape: FlashShape, pass: Pass, mask: Mask
   const make = (h: number, t: number, size: number, dtype: "f32" | "f16" = half ? "f16" : "f32"): Tensor => keep(engine.full([batch, h, t, size], 0.125, dtype));
   try {
     const [q, k, v] = [make(heads, queries, d), make(kvHeads, keys, d), make(kvHeads, keys, dv)];
-    const inputs = { q, k, v, scale: 1 / Math.sqrt(d), mask: mask ?? (queries === keys ? causal() : { kind: "full" as const }), qOffset: 0, kvOffset: 0, qk: [], score: [], dropout: 0 };
-    scoreProgram(inputs.mask, []);
+    const inputs = { q, k, v, scale: 1 / Math.sqrt(d), mask: mask ?? (queries === keys ? causal() : full()), qOffset: 0, kvOffset: 0, qk: [], score: [], dropout: 0 };
     const call = callOf(inputs, { q, k, v }, false);
     const packedCall = callOf(inputs, { q, k, v }, true);
     const g = make(heads, queries, dv, "f32");

@@ -1,21 +1,10 @@
 import { openNodeGpu } from "../src/index.ts";
+import { scale } from "./pairs.ts";
 import { afterAll, describe, expect, it } from "vitest";
-import { defineKernel, flatGrid, flatIndex, profileTable, wgsl, type BufferSlice, type Gpu } from "@polyhead/gpu";
+import { defineKernel, flatGrid, profileTable, wgsl, type BufferSlice, type Gpu } from "@polyhead/gpu";
 
 const gpu = await openNodeGpu({ limits: "default" });
 afterAll(() => { gpu.dispose(); });
-
-const scale = defineKernel({
-  name: "scale",
-  bindings: { x: "read array<f32>", y: "write array<f32>" },
-  params: { count: "u32", factor: "f32", shift: "i32" },
-  code: wgsl`
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let i = ${flatIndex(64)};
-  if (i < params.count) { y[i] = x[i] * params.factor + f32(params.shift); }
-}`,
-});
 
 const slice = (on: Gpu, bytes: number): BufferSlice => ({ buffer: on.take(bytes), offset: 0, size: bytes });
 const run = (x: BufferSlice, y: BufferSlice, count: number, factor: number, shift = 0): void => {

@@ -1,7 +1,7 @@
 import { defineKernel, flatGrid, flatIndex, wgsl, type BufferSlice, type Gpu, type Kernel, type PoolBuffer, type Scalar } from "@polyhead/gpu";
 
 /** y[i] = factor · x[i] + shift: a scalar of every type. */
-const scale: Kernel<"x" | "y", "count" | "factor" | "shift"> = defineKernel({
+export const scale: Kernel<"x" | "y", "count" | "factor" | "shift"> = defineKernel({
   name: "scale",
   bindings: { x: "read array<f32>", y: "write array<f32>" },
   params: { count: "u32", factor: "f32", shift: "i32" },

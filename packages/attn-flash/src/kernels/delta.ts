@@ -5,10 +5,8 @@ import { defineKernel, flatIndex, kernelFamily, wgsl, type Kernel } from "@polyh
 import { fmaDot } from "./cells.ts";
 import { LOG2E } from "./frame.ts";
 
-type Name = "count" | "quads" | "heads" | "queries" | "oAt" | "oB" | "oH" | "oT" | "gAt" | "gB" | "gH" | "gT";
-
-export const delta: (options: { readonly dlse: boolean }) => Kernel<string, Name> = kernelFamily(({ dlse }) =>
-  defineKernel<string, Name>({
+export const delta: (options: { readonly dlse: boolean }) => Kernel = kernelFamily(({ dlse }) =>
+  defineKernel<string, string>({
     name: "flash-delta",
     bindings: { o: "read array<vec4f>", g: "read array<vec4f>", lse: "read array<f32>", ...(dlse && { dlse: "read array<f32>" as const }), ld: "write array<vec2f>" },
     params: { count: "u32", quads: "u32", heads: "u32", queries: "u32", oAt: "u32", oB: "u32", oH: "u32", oT: "u32", gAt: "u32", gB: "u32", gH: "u32", gT: "u32" },
