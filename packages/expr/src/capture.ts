@@ -16,6 +16,7 @@ export interface Capture {
   readonly shape: readonly number[];
   /** The type of an element as expressions see it. */
   readonly type: "f32" | "i32";
+  /** Its numbers; empty for a {@link placeholder}, whose numbers come with each call. */
   readonly data: CaptureData;
   /** Whether training changes it, so that it wants a gradient. */
   readonly learned: boolean;
@@ -67,6 +68,51 @@ export function scalar(value: number, options: CaptureOptions = {}): ScalarCaptu
   return Object.freeze(Object.defineProperties(base, accessor)) as ScalarCapture;
 }
 
+/** Options of {@link placeholder}. */
+export interface PlaceholderOptions {
+  /** For messages and generated code. */
+  readonly name: string;
+  /** Of an element. An f32 placeholder is learned, an i32 one is not. Default f32. */
+  readonly type?: "f32" | "i32";
+}
+
+/**
+ * A capture without numbers of its own: a tensor is bound to it at each call, such as a bias that somebody else trains.
+ * Its `data` is empty; {@link evaluate} takes its numbers as a binding.
+ *
+ * @throws ExprError `EXPR_CAPTURE` when the shape is not made of positive whole extents.
+ */
+export function placeholder(shape: readonly number[], { name, type = "f32" }: PlaceholderOptions): Capture {
+  const data = type === "i32" ? new Int32Array(0) : new Float32Array(0);
+  return Object.freeze(assemble(data, extentsOf(name, shape), { name, learned: type === "f32" }));
+}
+
+/** Whether a capture is a {@link placeholder}: a table always has an element. */
+export function isPlaceholder({ data }: Capture): boolean {
+  return data.length === 0;
+}
+
+/** Numbers for captures, row by row, in place of their own: what a call binds. */
+export type Bindings = ReadonlyMap<Capture, ArrayLike<number>>;
+
+/**
+ * The numbers that a call reads: those bound, else the capture's own.
+ *
+ * @throws ExprError `EXPR_CAPTURE` when another count is bound than the shape holds.
+ */
+export function numbersOf(capture: Capture, bindings: Bindings | undefined): ArrayLike<number> {
+  const bound = bindings?.get(capture);
+  if (bound === undefined) return capture.data;
+  const wanted = elementsOf(capture.shape);
+  if (bound.length === wanted) return bound;
+  throw new ExprError("EXPR_CAPTURE", `capture '${capture.name}' of shape [${capture.shape.join(", ")}] was bound to ${bound.length} numbers; expected ${wanted}`, "bind the row-major numbers of that shape");
+}
+
+/** The error for numbers of a placeholder that nobody bound. */
+export function unbound({ name, shape }: Capture): ExprError {
+  return new ExprError("EXPR_CAPTURE", `placeholder '${name}' of shape [${shape.join(", ")}] has no numbers and none are bound`, "pass new Map([[placeholder, numbers]]) as bindings, or bind a tensor where it is called");
+}
+
 /** Whether a value is a capture, by shape rather than by class. */
 export function isCapture(value: unknown): value is Capture {
   return typeof value === "object" && value !== null && "kind" in value && value.kind === "capture";
@@ -74,24 +120,22 @@ export function isCapture(value: unknown): value is Capture {
 
 function build(data: CaptureData, shape: readonly number[], options: CaptureOptions): Capture {
   const { name = "capture", learned = false } = options;
-  const type = data instanceof Int32Array ? "i32" : "f32";
-  const elements = shape.reduce((product, extent) => product * extent, 1);
-  if (elements !== data.length || !shape.every((extent) => Number.isInteger(extent) && extent > 0)) {
-    throw new ExprError(
-      "EXPR_CAPTURE",
-      `capture '${name}' has shape [${shape.join(", ")}] and ${data.length} numbers; expected positive whole extents whose product is the count`,
-      "give the row-major shape of the data",
-    );
+  if (elementsOf(extentsOf(name, shape)) !== data.length) {
+    throw new ExprError("EXPR_CAPTURE", `capture '${name}' has shape [${shape.join(", ")}] and ${data.length} numbers; expected extents whose product is the count`, "give the row-major shape of the data");
   }
-  if (learned && type === "i32") {
+  if (learned && data instanceof Int32Array) {
     throw new ExprError("EXPR_CAPTURE", `capture '${name}' is learned and holds integers; a gradient needs f32`, "capture a Float32Array, or drop learned");
   }
+  return assemble(data, shape, { name, learned });
+}
+
+function assemble(data: CaptureData, shape: readonly number[], { name, learned }: Required<CaptureOptions>): Capture {
   let version = 0;
   const self: Capture = {
     kind: "capture",
     name,
     shape: Object.freeze([...shape]),
-    type,
+    type: data instanceof Int32Array ? "i32" : "f32",
     data,
     learned,
     get version() {
@@ -99,6 +143,7 @@ function build(data: CaptureData, shape: readonly number[], options: CaptureOpti
     },
     at: (...index) => Builder.of(index).load(self, index),
     set: (next) => {
+      if (data.length === 0) throw unbound(self);
       if (next.length !== data.length) {
         throw new ExprError("EXPR_CAPTURE", `capture '${name}' was given ${next.length} numbers; expected ${data.length}`, "keep the length, or capture a new table");
       }
@@ -107,4 +152,13 @@ function build(data: CaptureData, shape: readonly number[], options: CaptureOpti
     },
   };
   return self;
+}
+
+function elementsOf(shape: readonly number[]): number {
+  return shape.reduce((product, extent) => product * extent, 1);
+}
+
+function extentsOf(name: string, shape: readonly number[]): readonly number[] {
+  if (shape.every((extent) => Number.isInteger(extent) && extent > 0)) return shape;
+  throw new ExprError("EXPR_CAPTURE", `capture '${name}' has shape [${shape.join(", ")}]; expected positive whole extents`, "give the row-major shape of the data");
 }

@@ -1,5 +1,5 @@
 import { arithmetic } from "./arithmetic.ts";
-import type { Capture } from "./capture.ts";
+import { type Bindings, type Capture, numbersOf, unbound } from "./capture.ts";
 import { ExprError } from "./errors.ts";
 import type { Expr } from "./expr.ts";
 import { type Program, topological } from "./program.ts";
@@ -9,38 +9,45 @@ export type Env = Readonly<Record<string, number | boolean>>;
 
 type Thunk = () => number;
 
-const compiled = new WeakMap<Program, (env: Env) => number[]>();
+/** A program prepared for evaluation; see {@link evaluate}. */
+export type Evaluator = (env: Env, bindings?: Bindings) => number[];
+
+const compiled = new WeakMap<Program, Evaluator>();
 
 /**
  * The program's outputs in float64: the oracle that every other reading is held against. Booleans come as 1 and 0.
  *
- * Only what is needed is evaluated: the branch not taken may index outside its table. Captures are read at each call.
+ * Only what is needed is evaluated: the branch not taken may index outside its table. Captures are read at each call;
+ * `bindings` gives some of them other numbers, and placeholders the only ones they have.
  *
- * @throws ExprError `EXPR_INPUT` on a missing variable or one of another type, `EXPR_BOUNDS` on an index outside a capture.
+ * @throws ExprError `EXPR_INPUT` on a missing variable or one of another type, `EXPR_BOUNDS` on an index outside a capture,
+ * `EXPR_CAPTURE` on a placeholder that is read and not bound, or a binding of another size.
  */
-export function evaluate(program: Program, env: Env): number[] {
+export function evaluate(program: Program, env: Env, bindings?: Bindings): number[] {
   let run = compiled.get(program);
   if (!run) compiled.set(program, (run = evaluator(program)));
-  return run(env);
+  return run(env, bindings);
 }
 
 /** {@link evaluate} with the program prepared once: closures over its nodes, no generated source. */
-export function evaluator(program: Program): (env: Env) => number[] {
+export function evaluator(program: Program): Evaluator {
   const uses = new Map<Expr, number>();
   const order = topological(program.outputs);
   for (const user of [...order.flatMap((node) => node.args), ...program.outputs]) uses.set(user, (uses.get(user) ?? 0) + 1);
   const slots = new Map(Object.keys(program.vars).map((name, slot) => [name, slot]));
   const values = new Float64Array(slots.size);
+  const tables = program.captures.map((capture): Table => ({ capture, numbers: capture.data }));
   // A stamp instead of clearing: a shared node is stale until it has been computed in this very evaluation.
   const clock = { now: 0 };
   const thunks = new Map<Expr, Thunk>();
   const thunk = (node: Expr): Thunk => thunks.get(node) ?? (() => NaN);
   for (const node of order) {
-    const direct = compile(node, node.args.map(thunk), values, slots);
+    const direct = compile(node, node.args.map(thunk), values, slots, tables);
     thunks.set(node, node.args.length > 0 && (uses.get(node) ?? 0) > 1 ? once(direct, clock) : direct);
   }
   const outputs = program.outputs.map(thunk);
-  return (env) => {
+  return (env, bindings) => {
+    for (const table of tables) table.numbers = numbersOf(table.capture, bindings);
     for (const [name, slot] of slots) values[slot] = input(program, env, name);
     clock.now++;
     return outputs.map((output) => output());
@@ -59,7 +66,13 @@ function once(compute: Thunk, clock: { readonly now: number }): Thunk {
   };
 }
 
-function compile(node: Expr, args: readonly Thunk[], values: Float64Array, slots: ReadonlyMap<string, number>): Thunk {
+/** A capture and the numbers that stand in it during one evaluation. */
+interface Table {
+  readonly capture: Capture;
+  numbers: ArrayLike<number>;
+}
+
+function compile(node: Expr, args: readonly Thunk[], values: Float64Array, slots: ReadonlyMap<string, number>, tables: readonly Table[]): Thunk {
   const { op, leaf } = node;
   const [a, b, c] = args as [Thunk, Thunk, Thunk];
   switch (op) {
@@ -71,8 +84,10 @@ function compile(node: Expr, args: readonly Thunk[], values: Float64Array, slots
       const slot = slots.get(leaf.name ?? "") ?? -1;
       return () => values[slot] ?? NaN;
     }
-    case "load":
-      return leaf.capture ? reader(leaf.capture, args) : () => NaN;
+    case "load": {
+      const table = tables.find(({ capture }) => capture === leaf.capture);
+      return table ? reader(table, args) : () => NaN;
+    }
     case "select":
       return () => (a() === 0 ? c() : b());
     case "and":
@@ -86,8 +101,8 @@ function compile(node: Expr, args: readonly Thunk[], values: Float64Array, slots
   }
 }
 
-function reader(capture: Capture, index: readonly Thunk[]): Thunk {
-  const { data, shape, name } = capture;
+function reader(table: Table, index: readonly Thunk[]): Thunk {
+  const { shape, name } = table.capture;
   return () => {
     let offset = 0;
     for (const [axis, extent] of shape.entries()) {
@@ -97,7 +112,8 @@ function reader(capture: Capture, index: readonly Thunk[]): Thunk {
       }
       offset = offset * extent + at;
     }
-    return data[offset] ?? NaN;
+    if (table.numbers.length === 0) throw unbound(table.capture);
+    return table.numbers[offset] ?? NaN;
   };
 }
 

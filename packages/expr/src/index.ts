@@ -1,7 +1,7 @@
-export { type Capture, type CaptureData, type CaptureOptions, type ScalarCapture, capture, isCapture, scalar } from "./capture.ts";
+export { type Bindings, type Capture, type CaptureData, type CaptureOptions, type PlaceholderOptions, type ScalarCapture, capture, isCapture, isPlaceholder, placeholder, scalar } from "./capture.ts";
 export { type LoadSite, captureDerivatives, derivative } from "./derivative.ts";
 export { ExprError, type ExprErrorCode, type SourceMark } from "./errors.ts";
-export { type Env, evaluate, evaluator } from "./evaluate.ts";
+export { type Env, type Evaluator, evaluate, evaluator } from "./evaluate.ts";
 export { type BoolLike, Expr, type Like, type NumberExpr, type NumberLike } from "./expr.ts";
 export { type Frontend, type MaskVars, type PairVars, type Scope, type ScoreVars, formula, maskMod, pairMod, scoreMod } from "./formula.ts";
 export { isExpr } from "./builder.ts";
