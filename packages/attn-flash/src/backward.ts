@@ -4,7 +4,10 @@ import { inputSlices, type Call } from "./call.ts";
 import { rowsOf, tripCounts } from "./forward.ts";
 import type { Emit } from "./kernels/backward-frame.ts";
 import { delta } from "./kernels/delta.ts";
-import { dkvKernel, dqKernel } from "./kernels/family.ts";
+import { dkvKernel, dqKernel, valueNormsKernel } from "./kernels/family.ts";
+import { learnFinish } from "./kernels/learn-finish.ts";
+import { learnedElements, LOW_START } from "./kernels/learn.ts";
+import { learnScale, rowNorms } from "./kernels/learn-scale.ts";
 import { operandOf, strideScalars } from "./operands.ts";
 import type { FusedTemplate } from "./spec.ts";
 
@@ -13,7 +16,7 @@ export interface BackwardCall {
   readonly call: Call;
   /** `[B, Hq, Tq, Dv]`, as rows. */
   readonly g: Tensor;
-  /** Pairs of log2-sum-exp and Δ. */
+  /** Pairs of log2-sum-exp and Δ of all rows, and room for one more. */
   readonly ld: Tensor;
 }
 
@@ -22,7 +25,8 @@ export function runDelta(call: Call, { o, lse, g, dlse }: { readonly o: Tensor; 
   const { B, Hq, Tq, form } = call;
   const { engine } = o;
   const count = B * Hq * Tq;
-  const ld = engine.empty([B, Hq, Tq, 2]);
+  // One pair more: the scale of what hooks learn.
+  const ld = engine.empty([count + 1, 2]);
   const [og, gg] = [operandOf(o), operandOf(g)];
   const scalars = { count, quads: form.dv / 4, heads: Hq, queries: Tq, ...strideScalars("o", og), ...strideScalars("g", gg) };
   engine.gpu.dispatch(delta({ dlse: dlse !== undefined }), { o: og.slice, g: gg.slice, lse: lse.slice(), ...(dlse && { dlse: dlse.contiguous().slice() }), ld: ld.slice() }, scalars, flatGrid(count, 64));
@@ -34,7 +38,7 @@ const common = ({ call, g }: BackwardCall, template: FusedTemplate, rows: number
   const gradient = operandOf(g);
   return {
     slices: { ...inputSlices(call), g: gradient.slice },
-    scalars: { ...scalars, ...tripCounts(form, template), keyRows: Tk, dvAt: 0, tiles: Math.ceil(rows / rowsOf(template)), splits: 1, span: 0, ...strideScalars("g", gradient) },
+    scalars: { ...scalars, ...tripCounts(form, template), keyRows: Tk, dvAt: 0, scaleAt: call.B * call.Hq * call.Tq, tiles: Math.ceil(rows / rowsOf(template)), splits: 1, span: 0, ...strideScalars("g", gradient) },
   };
 };
 
@@ -52,10 +56,32 @@ export function runDq(backward: BackwardCall, template: FusedTemplate): Tensor {
   return walkQueries(backward, template, "dq", q.engine.empty([B, Hq, Tq, form.d]));
 }
 
-/** Gradient of the scores `[B, Hq, Tq, Tk]`, or the scores themselves; 0 where a key is not allowed. Quadratic memory: for learned biases and tables. */
-export function runDs(backward: BackwardCall, template: FusedTemplate, which: Exclude<Emit, "dq">): Tensor {
+/** Gradient of the scores before the hooks `[B, Hq, Tq, Tk]`, 0 where a key is not allowed: for a bias, which may be as large. */
+export function runDs(backward: BackwardCall, template: FusedTemplate): Tensor {
   const { q, B, Hq, Tq, Tk } = backward.call;
-  return walkQueries(backward, template, which, q.engine.zeros([B, Hq, Tq, Tk]));
+  return walkQueries(backward, template, "ds", q.engine.zeros([B, Hq, Tq, Tk]));
+}
+
+/**
+ * Gradients of the tables that hooks learn, end to end in the order of `learnedTables`. Memory: eight bytes an element, and a number or two a row.
+ * NaN where a derivative of the score by an element passes 2^STEEPEST.
+ */
+export function runLearn(backward: BackwardCall, template: FusedTemplate): Tensor {
+  const { call, g, ld } = backward;
+  const { form, q, B, Hq, Hkv, Tq, Tk, scalars } = call;
+  const { engine } = q;
+  const { gpu } = engine;
+  const [rowCount, valueCount, count] = [B * Hq * Tq, B * Hkv * Tk, learnedElements(form)];
+  const values = engine.empty([valueCount]);
+  const rows = engine.empty([rowCount, 2]);
+  const gradient = operandOf(g);
+  gpu.dispatch(valueNormsKernel(form), { ...inputSlices(call), values: values.slice() }, { ...scalars, ...tripCounts(form, template), tiles: 1, splits: 1, span: 0, keyRows: Tk, count: valueCount }, flatGrid(valueCount, 64));
+  gpu.dispatch(rowNorms, { g: gradient.slice, ld: ld.slice(), rows: rows.slice() }, { count: rowCount, quads: form.dv / 4, heads: Hq, queries: Tq, ...strideScalars("g", gradient) }, flatGrid(rowCount, 64));
+  gpu.dispatch(learnScale, { rows: rows.slice(), values: values.slice(), ld: ld.slice() }, { rowCount, valueCount, scaleAt: rowCount }, [1, 1, 1]);
+  const sums = walkQueries(backward, template, "learn", engine.full([2 * count + 1], LOW_START, "u32"));
+  const out = engine.empty([count]);
+  gpu.dispatch(learnFinish, { sums: sums.slice(), ld: ld.slice(), gradient: out.slice() }, { count, scaleAt: rowCount }, flatGrid(count, 64));
+  return out;
 }
 
 /** Gradients of k `[B, Hkv, Tk, D]` and v `[B, Hkv, Tk, Dv]`. */

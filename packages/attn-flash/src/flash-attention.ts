@@ -1,7 +1,7 @@
 import { PolyheadError, type KernelInputs, type KernelOutputs } from "@polyhead/core";
-import { gatherTables, gradientsOfTables, learnedTables, learnedTensors, scalarsOf, unfusedAttention, type Tables } from "@polyhead/attn-mha/kernel";
+import { learnedTables, learnedTensors, unfusedAttention } from "@polyhead/attn-mha/kernel";
 import { linkMany, sumTo, type Tensor } from "@polyhead/tensor";
-import { runDelta, runDkv, runDq, runDs } from "./backward.ts";
+import { runDelta, runDkv, runDq, runDs, runLearn } from "./backward.ts";
 import { callOf, readable, type Call } from "./call.ts";
 import { choose, type FlashChoice } from "./choose.ts";
 import { runForward } from "./forward.ts";
@@ -21,8 +21,7 @@ export interface FlashOptions {
  *
  * q `[B, Hq, Tq, D]`, k `[B, Hkv, Tk, D]`, v `[B, Hkv, Tk, Dv]`, f32 or f16, any lengths and sizes; o `[B, Hq, Tq, Dv]` and the
  * natural log-sum-exp `[B, Hq, Tq]`, f32. Gradients reach q, k, v, the bias and tables that score hooks learn; the same bits
- * on every run. A learned bias or table costs one array of `[B, Hq, Tq, Tk]` in backward, and a
- * second one where a table's gradient depends on the score.
+ * on every run. A learned bias costs an array of `[B, Hq, Tq, Tk]` in backward; a learned table, eight bytes an element.
  *
  * @throws PolyheadError `ATTN_SHAPE`, `ATTN_TABLE`, `ATTN_HOOK`, `ATTN_DROPOUT`.
  */
@@ -52,9 +51,7 @@ function linkBackward(inputs: KernelInputs<Tensor>, call: Call, { o, lse }: Kern
   const taught = learnedTables(program).map((capture) => learned.get(capture)!);
   const wanted = [q, k, v, ...(bias ? [bias] : []), ...taught];
   if (dqTemplate === undefined || dkvTemplate === undefined || !engine.gradEnabled || !wanted.some((x) => x.requiresGrad)) return;
-  // Tables as the reference kernel lays them out, for the gradients of those that are learned.
-  const tables: Tables | undefined = taught.some((x) => x.requiresGrad) ? gatherTables(engine, program.tables, learned) : undefined;
-  const kept = { q, k, v, o, lse, bias, tables: call.tables, floats: tables?.floats, ints: tables?.ints };
+  const kept = { q, k, v, o, lse, bias, tables: call.tables };
   const names = (Object.keys(kept) as (keyof typeof kept)[]).filter((name) => kept[name] !== undefined);
   linkMany([o, lse], {
     inputs: wanted,
@@ -66,13 +63,8 @@ function linkBackward(inputs: KernelInputs<Tensor>, call: Call, { o, lse }: Kern
       const backward = { call: back, g, ld: runDelta(back, { o: again.o, lse: again.lse, g, dlse: dLse }) };
       const dq = q.requiresGrad ? pullBack(runDq(backward, dqTemplate), "q", inputs, again.q) : undefined;
       const { dk, dv } = k.requiresGrad || v.requiresGrad ? runDkv(backward, dkvTemplate) : {};
-      const dBias = bias?.requiresGrad ? sumTo(runDs(backward, dqTemplate, "before"), bias.shape) : undefined;
-      const learn = ({ scalars }: Tables): Tensor[] => {
-        const after = runDs(backward, dqTemplate, "after");
-        const read = { ...(program.keepsScores && { scores: runDs(backward, dqTemplate, "scores") }), ...(again.floats && { floats: again.floats }), ...(again.ints && { ints: again.ints }) };
-        return gradientsOfTables(program, read, after, scalarsOf(after, inputs, { scalars }), taught);
-      };
-      const dTaught = tables === undefined ? taught.map(() => undefined) : learn(tables);
+      const dBias = bias?.requiresGrad ? sumTo(runDs(backward, dqTemplate), bias.shape) : undefined;
+      const dTaught = taught.some((x) => x.requiresGrad) ? split(runLearn(backward, dqTemplate), taught) : taught.map(() => undefined);
       return [dq, k.requiresGrad && dk ? pullBack(dk, "k", inputs, again.k) : undefined, v.requiresGrad ? dv : undefined, ...(bias ? [dBias] : []), ...dTaught];
     },
   });
@@ -86,6 +78,10 @@ interface Saved {
   readonly lse: Tensor;
   readonly bias: Tensor | undefined;
   readonly tables: Tensor | undefined;
-  readonly floats: Tensor | undefined;
-  readonly ints: Tensor | undefined;
+}
+
+/** One tensor after the other out of a row of numbers, in the shapes of `like`. */
+function split(row: Tensor, like: readonly Tensor[]): Tensor[] {
+  let at = 0;
+  return like.map(({ size, shape }) => row.narrow(0, (at += size) - size, size).reshape(shape));
 }

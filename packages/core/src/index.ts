@@ -79,4 +79,4 @@ export { referenceGradients, type ReferenceGradients } from "./reference/gradien
 export type { ReferenceInputs } from "./reference/inputs.ts";
 export { capture, type Capture, evaluate, formula, maskMod, pairMod, type Program, scalar, type ScalarCapture, scoreMod } from "@polyhead/expr";
 // What a kernel needs to weave programs into its shader.
-export { captureDerivatives, derivative, type Emitted, emitWgsl, linearIndex, type LoadSite, substitute } from "@polyhead/expr";
+export { captureDerivatives, derivative, type Emitted, emitWgsl, join, linearIndex, type LoadSite, substitute } from "@polyhead/expr";

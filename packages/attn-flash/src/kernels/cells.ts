@@ -66,5 +66,12 @@ export function differentiate(form: FlashForm, cells: readonly GradientCell[], s
   ];
 }
 
+/** Hands what cells give to `learn`: their gradient, but for rows that stand in for others. */
+export function learnCells(form: FlashForm, cells: readonly GradientCell[], exists: (n: number) => string): string[] {
+  const gradients = cells.map(({ e }, n) => `select(0.0, ${e}, ${exists(n)})`);
+  if (!isHeavy(form, cells)) return cells.map(({ raw, h, i, j }, n) => `{ let given = ${gradients[n]!}; if (given != 0.0) { learn(given, ${raw}, b, ${h}, ${i}, ${j}); } }`);
+  return [listed("cellE", "f32", gradients), loop("if (cellE[n] != 0.0) { learn(cellE[n], cellRaw[n], b, cellH[n], cellI[n], cellJ[n]); }")];
+}
+
 /** The cell `at` of a backward kernel, by the names that they all use: s raw, c cooked, dp, p, e; its head is h. */
 export const cellOf = (at: string, i: string, j: string, ld: string): GradientCell => ({ raw: `s${at}`, score: `c${at}`, dp: `dp${at}`, p: `p${at}`, e: `e${at}`, h: "h", i, j, ld });

@@ -1,6 +1,7 @@
 import type { Kernel } from "@polyhead/gpu";
 import { formKey, templateName, type FlashForm, type FusedTemplate } from "../spec.ts";
 import type { Emit } from "./backward-frame.ts";
+import { valueNorms } from "./learn-scale.ts";
 import { rowDkv, rowDq } from "./row-backward.ts";
 import { rowForward } from "./row-forward.ts";
 import { subgroupDkv, subgroupDq } from "./subgroup-backward.ts";
@@ -11,8 +12,8 @@ import { tileForward } from "./tile-forward.ts";
 const kernels = new Map<string, Kernel>();
 
 /** Forms of equal structure share a kernel, and so a pipeline. */
-function once(pass: string, form: FlashForm, template: FusedTemplate, build: () => Kernel): Kernel {
-  const key = `${pass}#${templateName(template)}#${formKey(form)}`;
+function once(pass: string, form: FlashForm, template: FusedTemplate | undefined, build: () => Kernel): Kernel {
+  const key = `${pass}#${template === undefined ? "" : templateName(template)}#${formKey(form)}`;
   let kernel = kernels.get(key);
   if (kernel === undefined) kernels.set(key, (kernel = build()));
   return kernel;
@@ -32,7 +33,7 @@ export function forwardKernel(form: FlashForm, template: FusedTemplate, split: b
   });
 }
 
-/** dq, or the gradient of the scores themselves. */
+/** dq, or another {@link Emit}. */
 export function dqKernel(form: FlashForm, template: FusedTemplate, emit: Emit): Kernel {
   return once(emit, form, template, () => {
     switch (template.kind) {
@@ -59,3 +60,6 @@ export function dkvKernel(form: FlashForm, template: FusedTemplate): Kernel {
     }
   });
 }
+
+/** The lengths of values, for the scale of what hooks learn. */
+export const valueNormsKernel = (form: FlashForm): Kernel => once("values", form, undefined, () => valueNorms(form));

@@ -12,6 +12,7 @@ import { emitWgsl, type Program } from "@polyhead/core";
 import { f32Literal, wgsl, type BindingSpec, type ParamType } from "@polyhead/gpu";
 import { queryBounds } from "../query-bounds.ts";
 import type { FlashForm } from "../spec.ts";
+import { learner } from "./learn.ts";
 import { hasTables, tableCode } from "./tables.ts";
 
 export const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
@@ -121,6 +122,8 @@ export interface FrameOptions {
   readonly backward?: boolean;
   /** Declares `slope`. */
   readonly slope?: boolean;
+  /** Declares `learn` and `learnEnd`; see kernels/learn.ts. */
+  readonly learn?: boolean;
 }
 
 /**
@@ -133,15 +136,16 @@ export interface FrameOptions {
  *   cooked(raw, b, h, i, j)                   bias, hooks and unit of a score: what goes into exp2, but for ranges
  *   allowed(b, h, q, kv)                      the mask, where ranges do not say it all
  */
-export function frame(form: FlashForm, { width = 4, backward = false, slope: wantsSlope = false }: FrameOptions = {}): string {
+export function frame(form: FlashForm, { width = 4, backward = false, slope: wantsSlope = false, learn = false }: FrameOptions = {}): string {
   const { program, half, page, bias, starts, lengths } = form;
   const code = tableCode(form);
   const loose = isLoose(form);
   const hook = loose ? asFunction("hooked", "f32", program.score, code.read) : undefined;
   const mask = program.mask && asFunction("test", "bool", program.mask, code.read);
   const slope = wantsSlope && program.slope ? asFunction("slopeOf", "f32", program.slope, code.read) : undefined;
+  const learning = learn ? learner(form, code.read) : undefined;
   const readers = [pairReader("q", form, code.read), pairReader("k", form, code.read)];
-  const helpers = Object.values(Object.assign({}, ...[hook, mask, slope, ...readers].map((f) => f?.helpers ?? {})) as Record<string, string>);
+  const helpers = Object.values(Object.assign({}, ...[hook, mask, slope, learning, ...readers].map((f) => f?.helpers ?? {})) as Record<string, string>);
   const most = (first: string, others: readonly string[]): string => others.reduce((a, c) => `max(${a}, ${c})`, first);
   const least = (first: string, others: readonly string[]): string => others.reduce((a, c) => `min(${a}, ${c})`, first);
   const queries = queryBounds(form.mask);
@@ -181,7 +185,8 @@ fn cooked(raw: f32, b: u32, h: u32, i: u32, j: u32) -> f32 {
 }
 fn withBias(raw: f32, b: u32, h: u32, i: u32, j: u32) -> f32 { return raw${bias ? " + bias[params.biasAt + b * params.biasB + h * params.biasH + i * params.biasI + j * params.biasJ]" : ""}; }
 fn allowed(b: u32, h: u32, i: u32, j: u32) -> bool { return ${mask === undefined ? "true" : "test(0.0, i32(b), i32(h), i32(i) + params.qOffset, i32(j) + params.kvOffset)"}; }
-${slope === undefined ? "" : wgsl`fn slope(raw: f32, b: u32, h: u32, i: u32, j: u32) -> f32 { return slopeOf(withBias(raw, b, h, i, j), i32(b), i32(h), i32(i) + params.qOffset, i32(j) + params.kvOffset); }`}`;
+${slope === undefined ? "" : wgsl`fn slope(raw: f32, b: u32, h: u32, i: u32, j: u32) -> f32 { return slopeOf(withBias(raw, b, h, i, j), i32(b), i32(h), i32(i) + params.qOffset, i32(j) + params.kvOffset); }`}
+${learning?.text ?? ""}`;
 }
 
 /** The factor of raw scores: scores that nothing acts upon are in units of exp2 from the start. */

@@ -4,7 +4,7 @@
 //   s<t>, dp<t>   raw score and g · v of row t of the step;   c, p, e: kernels/cells.ts
 import { defineKernel, wgsl, type Kernel } from "@polyhead/gpu";
 import type { FlashForm, RowTemplate } from "../spec.ts";
-import { backwardBindings, BACKWARD_PARAMS, queryWalk, storeCell, type Emit } from "./backward-frame.ts";
+import { backwardBindings, BACKWARD_PARAMS, giveCells, learnt, outputOf, queryWalk, wantsSlope, type Emit } from "./backward-frame.ts";
 import { cellOf, differentiate, fmaDot, judge } from "./cells.ts";
 import { frame, frameParams, MASKED, range, rawScale } from "./frame.ts";
 import { each, walk } from "./row-parts.ts";
@@ -41,15 +41,15 @@ export function rowDq(form: FlashForm, template: RowTemplate, emit: Emit): Kerne
   const T = range(keys);
   const loops = loopsOf(form, template);
   const [eachX] = loops;
-  const slope = form.program.slope !== undefined && (emit === "dq" || emit === "before");
+  const slope = wantsSlope(form, emit);
   const cells = T.map((t) => cellOf(String(t), "i", `j_${t}`, "mine"));
   const { declare, loop } = walk(form, template, "j", keySide);
   return defineKernel({
-    name: `flash-${emit === "dq" ? "dq" : "ds"} B ${threads}×${keys}`,
-    bindings: { ...backwardBindings(form), out: `write array<${emit === "dq" ? "vec4f" : "f32"}>` },
+    name: `flash-${emit} B ${threads}×${keys}`,
+    bindings: { ...backwardBindings(form), out: outputOf(emit, "vec4f") },
     params: { ...frameParams(form), ...BACKWARD_PARAMS },
     code: wgsl`
-${frame(form, { backward: true, slope })}
+${frame(form, { backward: true, slope, learn: emit === "learn" })}
 ${declare}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -73,10 +73,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       ${T.map((t) => `c${t} = select(${MASKED}, c${t}, (j0 + ${t}i >= loOwn) & (j0 + ${t}i < hiOwn));`)}
     }
     ${differentiate(form, cells, slope)}
-    ${emit === "dq" ? eachX(sumInto("sums", keys, "e", k)) : cells.map((cell) => storeCell(cell, emit, "row0 + thread < params.queries", "row"))}`)}
+    ${emit === "dq" ? eachX(sumInto("sums", keys, "e", k)) : giveCells(form, emit, cells, () => "row0 + thread < params.queries", () => "row")}`)}
   ${emit === "dq" ? wgsl`if (row0 + thread < params.queries) {
     ${eachX((c) => `out[row * params.depth + ${c}] = sums[${c}] * params.scale;`)}
-  }` : ""}
+  }` : learnt(emit)}
 }`,
   });
 }

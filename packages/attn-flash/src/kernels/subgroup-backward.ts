@@ -5,7 +5,7 @@
 // ds = p (dp − Δ) ∂hooks/∂s, and 0 where p is: there dp and the derivative may be anything.
 import { defineKernel, wgsl, type Kernel } from "@polyhead/gpu";
 import type { FlashForm, SubgroupTemplate } from "../spec.ts";
-import { backwardBindings, BACKWARD_PARAMS, queryWalk, storeCell, type Emit } from "./backward-frame.ts";
+import { backwardBindings, BACKWARD_PARAMS, giveCells, learnt, outputOf, queryWalk, wantsSlope, type Emit } from "./backward-frame.ts";
 import { cellOf, differentiate, fmaDot, judge } from "./cells.ts";
 import { frame, frameParams, MASKED, range, rawScale } from "./frame.ts";
 import { keyWalk } from "./rows.ts";
@@ -56,15 +56,15 @@ export function subgroupDq(form: FlashForm, { lanes, rows, keys, subgroups }: Su
   const columns = columnsOf(form.d, lanes);
   const C = range(columns.count);
   const step = lanes * keys;
-  const slope = form.program.slope !== undefined && (emit === "dq" || emit === "before");
+  const slope = wantsSlope(form, emit);
   const cells = R.flatMap((r) => T.map((t) => cellOf(`${r}_${t}`, `i${r}`, `j_${t}`, `ld${r}`)));
   return defineKernel({
-    name: `flash-${emit === "dq" ? "dq" : "ds"} A ${rows}×${step}`,
-    bindings: { ...backwardBindings(form), out: `write array<${emit === "dq" ? columns.piece : "f32"}>` },
+    name: `flash-${emit} A ${rows}×${step}`,
+    bindings: { ...backwardBindings(form), out: outputOf(emit, columns.piece) },
     params: { ...frameParams(form), ...BACKWARD_PARAMS },
     enable: ["subgroups"],
     code: wgsl`
-${frame(form, { backward: true, slope })}
+${frame(form, { backward: true, slope, learn: emit === "learn" })}
 @compute @workgroup_size(${lanes * subgroups}) @diagnostic(off, subgroup_uniformity)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32, @builtin(subgroup_invocation_id) lane: u32) {
   let b = group.z;
@@ -91,9 +91,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         ${range(4).map((i) => [`let at${i} = u32(clamp(j0 + i32(t * ${lanes}u + n + ${i}u), firstJ, lastJ)); let wb${i} = keyBase(b, hk, at${i});`, ...C.map((c) => pieceOf(columns, `w${i}_${c}`, (d) => `kRow(wb${i}, ${d}, i32(at${i}) + params.kvOffset, i32(hk))`, columns.at(c)))])}
         ${R.map((r) => [...range(4).map((i) => `let f${r}_${i} = subgroupBroadcast(e${r}, ${i}u);`), ...C.map((c) => `x${r}_${c} = ${range(4).reduce((sum, i) => `fma(${columns.piece}(f${r}_${i}), w${i}_${c}, ${sum})`, `x${r}_${c}`)};`), turn(`e${r}`, lanes)])}
       }
-    }` : cells.map((cell, n) => storeCell(cell, emit, `row0 + ${Math.floor(n / keys)}u < params.queries`, `((b * params.heads + h) * params.queries + i${Math.floor(n / keys)})`))}
+    }` : giveCells(form, emit, cells, (n) => `row0 + ${Math.floor(n / keys)}u < params.queries`, (n) => `((b * params.heads + h) * params.queries + i${Math.floor(n / keys)})`)}
   }
-  ${emit === "dq" ? R.map((r) => [`if (row0 + ${r}u < params.queries) {`, ...C.map((c) => `  ${columns.guard(c)}{ out[((b * params.heads + h) * params.queries + i${r}) * ${form.d / columns.width}u + ${c * lanes}u + lane] = x${r}_${c} * params.scale; }`), "}"]) : ""}
+  ${emit === "dq" ? R.map((r) => [`if (row0 + ${r}u < params.queries) {`, ...C.map((c) => `  ${columns.guard(c)}{ out[((b * params.heads + h) * params.queries + i${r}) * ${form.d / columns.width}u + ${c * lanes}u + lane] = x${r}_${c} * params.scale; }`), "}"]) : learnt(emit)}
 }`,
   });
 }

@@ -4,7 +4,7 @@
 //   s<r>_<t>, dp<r>_<t>   raw score and g · v of own row r and other row t of a thread;   c, p, e: kernels/cells.ts
 import { defineKernel, wgsl, type Kernel } from "@polyhead/gpu";
 import type { FlashForm, TileTemplate } from "../spec.ts";
-import { backwardBindings, BACKWARD_PARAMS, queryWalk, storeCell, type Emit } from "./backward-frame.ts";
+import { backwardBindings, BACKWARD_PARAMS, giveCells, learnt, outputOf, queryWalk, wantsSlope, type Emit } from "./backward-frame.ts";
 import { cellOf, differentiate, judge } from "./cells.ts";
 import { frame, frameParams, MASKED, range, rawScale } from "./frame.ts";
 import { keyWalk } from "./rows.ts";
@@ -38,14 +38,14 @@ export function tileDq(form: FlashForm, template: TileTemplate, emit: Emit): Ker
   const { own, other } = layout;
   const quads = form.d / 4;
   const [R, T] = [range(rows), range(keys)];
-  const slope = form.program.slope !== undefined && (emit === "dq" || emit === "before");
+  const slope = wantsSlope(form, emit);
   const cells = R.flatMap((r) => T.map((t) => cellOf(`${r}_${t}`, `i${r}`, `j_${t}`, `ld${r}`)));
   return defineKernel({
-    name: `flash-${emit === "dq" ? "dq" : "ds"} C ${own}×${other}`,
-    bindings: { ...backwardBindings(form), out: `write array<${emit === "dq" ? "vec4f" : "f32"}>` },
+    name: `flash-${emit} C ${own}×${other}`,
+    bindings: { ...backwardBindings(form), out: outputOf(emit, "vec4f") },
     params: { ...frameParams(form), ...BACKWARD_PARAMS },
     code: wgsl`
-${frame(form, { backward: true, slope })}
+${frame(form, { backward: true, slope, learn: emit === "learn" })}
 ${head(template, layout)}
   let h = group.y;
   let hk = h / params.group;
@@ -64,9 +64,9 @@ ${head(template, layout)}
     ${differentiate(form, cells, slope)}
     ${emit === "dq"
       ? [...storeWeights(template, layout, "e"), sumUp(form, template, layout, "x", quads, `min(${other}i, hi - j0)`, readX(keySide, "j0"))]
-      : cells.map((cell, n) => storeCell(cell, emit, `own0 + ${Math.floor(n / keys)}u < params.queries`, `line${Math.floor(n / keys)}`))}
+      : giveCells(form, emit, cells, (n) => `own0 + ${Math.floor(n / keys)}u < params.queries`, (n) => `line${Math.floor(n / keys)}`)}
   }
-  ${emit === "dq" ? R.map((r) => [`if (own0 + ${r}u < params.queries) {`, ...storeColumns(quads, x, "out", `line${r} * ${quads}u`, (c) => `x${r}_${c} * params.scale`), "}"]) : ""}
+  ${emit === "dq" ? R.map((r) => [`if (own0 + ${r}u < params.queries) {`, ...storeColumns(quads, x, "out", `line${r} * ${quads}u`, (c) => `x${r}_${c} * params.scale`), "}"]) : learnt(emit)}
 }`,
   });
 }
