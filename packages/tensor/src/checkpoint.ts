@@ -17,6 +17,7 @@ export function checkpoint(fn: (...inputs: Tensor[]) => Tensor, ...inputs: Tenso
   // Parameters used inside are unknown here, so the node must be on the tape even if no input needs a gradient.
   const anchor = inputs.some((x) => x.requiresGrad) ? undefined : trainableAlias(first);
   return link(output, {
+    name: "checkpoint",
     inputs: anchor === undefined ? inputs : [anchor],
     saves: inputs,
     backward: (grad, saved) => {

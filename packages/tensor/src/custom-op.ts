@@ -1,7 +1,10 @@
+import type { OperatorName } from "./anomalies.ts";
 import { link, type Backward } from "./tape.ts";
 import type { Tensor } from "./tensor.ts";
 
 export interface CustomOp<Options> {
+  /** What messages of the anomaly mode call it. */
+  readonly name?: OperatorName;
   /** Runs the kernels. Tensors made inside are released, except for what it returns. */
   forward(inputs: readonly Tensor[], options: Options): { readonly output: Tensor; readonly saves?: readonly Tensor[] };
   /** The vector-Jacobian product; left out, the operator has no gradient. */
@@ -14,7 +17,8 @@ export function customOp<Options>(op: CustomOp<Options>): (inputs: readonly Tens
     const { engine } = inputs[0]!;
     return engine.scope(() => {
       const { output, saves } = engine.noGrad(() => op.forward(inputs, options));
-      return op.backward === undefined ? output : link(output, { inputs, ...(saves && { saves }), backward: (grad, saved) => op.backward!(grad, saved, options) });
+      if (op.backward === undefined) return output;
+      return link(output, { ...(op.name !== undefined && { name: op.name }), inputs, ...(saves && { saves }), backward: (grad, saved) => op.backward!(grad, saved, options) });
     });
   };
 }

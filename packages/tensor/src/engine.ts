@@ -1,8 +1,9 @@
 import type { Capture } from "@polyhead/expr";
 import { derived, type Gpu, type Scalar } from "@polyhead/gpu";
+import { AnomalyWatch } from "./anomalies.ts";
 import { captureTensor } from "./captures.ts";
 import { showShape, TensorError } from "./errors.ts";
-import { packHalf } from "./half.ts";
+import { encode } from "./encode.ts";
 import { fill } from "./kernels/fill.ts";
 import { copyStrided } from "./kernels/strided-copy.ts";
 import { RecordedStep, StepNotes } from "./recording.ts";
@@ -36,6 +37,7 @@ export class Engine {
   #nodes = 0;
   #randomCalls = 0;
   #notes: StepNotes | undefined;
+  #anomalies: AnomalyWatch | undefined;
 
   constructor(gpu: Gpu, options: EngineOptions) {
     this.gpu = gpu;
@@ -164,6 +166,7 @@ export class Engine {
    * @throws GpuError `GPU_REPLAY` when the step cannot be replayed; what it did until then is done.
    */
   record<T>(step: () => T): RecordedStep<T> {
+    if (this.#anomalies !== undefined) throw new TensorError("TENSOR_REPLAY", "record() was called within detectAnomaly()", "run the step eagerly while looking for NaN: a replay knows no operators");
     const notes = new StepNotes(this.#randomCalls);
     const before = this.#notes;
     let outputs = new Set<Tensor>();
@@ -197,6 +200,24 @@ export class Engine {
     return this.#notes !== undefined;
   }
 
+  /**
+   * Runs `work` and looks for NaN in each operator's output and, in the backward pass, in each gradient. The first operator
+   * that made it out of clean inputs is named when `work` ends, or at a `read` before. Slow; nothing is looked at outside.
+   *
+   * @throws TensorError `TENSOR_ANOMALY` with operator, place and shape, and the call in its `cause`; `TENSOR_SCOPE`, `TENSOR_REPLAY`.
+   */
+  async detectAnomaly<T>(work: () => T | Promise<T>): Promise<T> {
+    if (this.#anomalies !== undefined) throw new TensorError("TENSOR_SCOPE", "detectAnomaly() was called within detectAnomaly() of the same engine", "call it once, around everything");
+    if (this.recording) throw new TensorError("TENSOR_REPLAY", "detectAnomaly() was called within record()", "look for NaN in an eager run of the step");
+    const watch = (this.#anomalies = new AnomalyWatch(this));
+    return watch.run(work, () => { this.#anomalies = undefined; });
+  }
+
+  /** What looks at operators while `detectAnomaly` runs. */
+  get anomalies(): AnomalyWatch | undefined {
+    return this.#anomalies;
+  }
+
   /** Called by whoever reads a capture's table. */
   noteTable(capture: Capture): void {
     this.#notes?.readsTable(capture);
@@ -225,18 +246,5 @@ export class Engine {
 
   flush(): void {
     this.gpu.flush();
-  }
-}
-
-function encode(data: ArrayLike<number>, dtype: DType): Float32Array | Uint32Array | Int32Array | Uint16Array {
-  switch (dtype) {
-    case "f32":
-      return data instanceof Float32Array ? data : Float32Array.from(data);
-    case "f16":
-      return packHalf(data);
-    case "u32":
-      return data instanceof Uint32Array ? data : Uint32Array.from(data);
-    case "i32":
-      return data instanceof Int32Array ? data : Int32Array.from(data);
   }
 }

@@ -1,7 +1,10 @@
-import { link } from "./tape.ts";
+import type { OperatorName } from "./anomalies.ts";
+import { attach } from "./tape.ts";
 import type { Tensor } from "./tensor.ts";
 
 export interface LinkMany {
+  /** What messages of the anomaly mode call the operator. */
+  readonly name?: OperatorName;
   readonly inputs: readonly Tensor[];
   /** What backward reads; kept alive until then. */
   readonly saves?: readonly Tensor[];
@@ -15,12 +18,13 @@ export interface LinkMany {
  * The tape gives every node one output. So the operator's node stands behind a token that all outputs hang on: each output
  * hands its gradient over on the side, and the first to do so wakes the operator by delivering a gradient to the token.
  */
-export function linkMany<const O extends readonly Tensor[]>(outputs: O, { inputs, saves = [], backward }: LinkMany): O {
+export function linkMany<const O extends readonly Tensor[]>(outputs: O, { name = "a custom operator", inputs, saves = [], backward }: LinkMany): O {
   const [first] = outputs;
+  first?.engine.anomalies?.observe(name, outputs, inputs);
   if (first === undefined || !first.engine.gradEnabled || !inputs.some((x) => x.requiresGrad)) return outputs;
   const gathered: (Tensor | undefined)[] = outputs.map(() => undefined);
   const token = oneElement(first);
-  link(token, {
+  attach(token, {
     inputs,
     saves,
     backward: (_, saved) => {
@@ -28,11 +32,13 @@ export function linkMany<const O extends readonly Tensor[]>(outputs: O, { inputs
       gathered.fill(undefined);
       // Handed over outside of every scope; from here on they end with this node.
       for (const grad of grads) if (grad !== undefined) grad.engine.track(grad);
-      return backward(grads, saved);
+      const watch = first.engine.anomalies;
+      if (watch === undefined) return backward(grads, saved);
+      return watch.backward(name, [...grads.filter((grad) => grad !== undefined), ...saved], () => backward(grads, saved));
     },
   });
   outputs.forEach((output, i) => {
-    link(output, {
+    attach(output, {
       inputs: [token],
       backward: (grad) => {
         const woken = gathered.some((other) => other !== undefined);

@@ -1,3 +1,4 @@
+import type { OperatorName } from "./anomalies.ts";
 import { showShape, TensorError } from "./errors.ts";
 import { accumulate } from "./kernels/accumulate.ts";
 import { sameShape } from "./shape.ts";
@@ -10,12 +11,16 @@ export interface TapeNode {
   /** Handles of its own on what backward needs; `undefined` once used. */
   saved: readonly Tensor[] | undefined;
   readonly backward: Backward;
+  /** For messages; undefined where the node is plumbing, and makes no numbers. */
+  readonly name: OperatorName | undefined;
 }
 
 /** Vector-Jacobian product: the gradient of the output in, the gradients of the inputs out (`undefined` for none). */
 export type Backward = (grad: Tensor, saved: readonly Tensor[]) => readonly (Tensor | undefined)[];
 
 export interface Link {
+  /** What messages of the anomaly mode call the operator. */
+  readonly name?: OperatorName;
   /** What the output depends on. */
   readonly inputs: readonly Tensor[];
   /** What backward reads; kept alive until then. Backward must use these handles, not captured ones. */
@@ -29,11 +34,20 @@ export interface Link {
  *
  * @returns `output`
  */
-export function link(output: Tensor, { inputs, saves = [], backward }: Link): Tensor {
+export function link(output: Tensor, { name = UNNAMED, ...operator }: Link): Tensor {
+  output.engine.anomalies?.observe(name, [output], operator.inputs);
+  return attach(output, { name, ...operator });
+}
+
+/** What `link` calls operators without a name. */
+const UNNAMED = "a custom operator";
+
+/** `link` without a look at the numbers; without a name, the gradients are not looked at either. */
+export function attach(output: Tensor, { name, inputs, saves = [], backward }: Link): Tensor {
   const { engine } = output;
   if (!engine.gradEnabled || !inputs.some((input) => input.requiresGrad)) return output;
   output.requiresGrad = true;
-  output.node = { id: engine.nextNodeId(), inputs, saved: saves.map((tensor) => tensor.alias()), backward };
+  output.node = { id: engine.nextNodeId(), inputs, saved: saves.map((tensor) => tensor.alias()), backward, name };
   engine.trackNode(output.node);
   return output;
 }
@@ -68,7 +82,7 @@ function step(node: TapeNode, gradients: Map<TapeNode, Tensor>): void {
   node.saved = undefined;
   if (grad !== undefined) {
     grad.engine.scope(() => {
-      node.backward(grad, saved).forEach((g, i) => {
+      pullBack(node, grad, saved).forEach((g, i) => {
         const input = node.inputs[i]!;
         if (g !== undefined && input.requiresGrad) deliver(input, g, gradients);
       });
@@ -76,6 +90,12 @@ function step(node: TapeNode, gradients: Map<TapeNode, Tensor>): void {
     grad.dispose();
   }
   for (const tensor of saved) tensor.dispose();
+}
+
+function pullBack({ name, backward }: TapeNode, grad: Tensor, saved: readonly Tensor[]): ReturnType<Backward> {
+  const watch = grad.engine.anomalies;
+  if (watch === undefined || name === undefined) return backward(grad, saved);
+  return watch.backward(name, [grad, ...saved], () => backward(grad, saved));
 }
 
 /** Takes a node off the tape without running it. */

@@ -126,7 +126,7 @@ export class Tensor implements TensorLayout {
     backward(this, seed);
   }
 
-  /** The elements in row-major order; f16 is widened. Waits for the GPU, and throws what went wrong before. */
+  /** The elements in row-major order; f16 is widened. Waits for the GPU, and throws what went wrong before; see `Engine.detectAnomaly` too. */
   async read(): Promise<TensorData> {
     const source = this.engine.noGrad(() => this.engine.scope(() => contiguous(this).alias()));
     try {
@@ -134,6 +134,8 @@ export class Tensor implements TensorLayout {
       const whole = source.slice();
       const slice = { ...whole, size: bytesOf(this.size, this.dtype) };
       if (this.size === 0) return new Float32Array(0);
+      const found = await this.engine.anomalies?.check();
+      if (found !== undefined) throw found;
       switch (this.dtype) {
         case "f32":
           return await gpu.read(slice, Float32Array);

@@ -17,7 +17,7 @@ export function contiguous(x: Tensor): Tensor {
   refuseHalf(x, "a copy of a view");
   const copy = x.engine.empty(x.shape, x.dtype);
   if (x.size > 0) copyStrided(x, copy);
-  return link(copy, { inputs: [x], backward: (g) => [g] });
+  return link(copy, { name: "contiguous", inputs: [x], backward: (g) => [g] });
 }
 
 /** See `Tensor.reshape`. */
@@ -25,7 +25,7 @@ export function reshape(x: Tensor, wanted: Shape): Tensor {
   const shape = inferShape(wanted, x.size);
   const source = x.isContiguous ? x : contiguous(x);
   const view = source.view({ shape, strides: contiguousStrides(shape), offset: source.offset });
-  return link(view, { inputs: [source], backward: (g) => [reshape(g, source.shape)] });
+  return link(view, { name: "reshape", inputs: [source], backward: (g) => [reshape(g, source.shape)] });
 }
 
 /** See `Tensor.permute`. */
@@ -35,7 +35,7 @@ export function permute(x: Tensor, order: readonly number[]): Tensor {
   refuseHalf(x, "permute");
   const inverse = axes.map((_, i) => axes.indexOf(i));
   const view = x.view({ shape: axes.map((a) => x.shape[a]!), strides: axes.map((a) => x.strides[a]!), offset: x.offset });
-  return link(view, { inputs: [x], backward: (g) => [permute(g, inverse)] });
+  return link(view, { name: "permute", inputs: [x], backward: (g) => [permute(g, inverse)] });
 }
 
 /** See `Tensor.narrow`. */
@@ -48,6 +48,7 @@ export function narrow(x: Tensor, axis: number, start: number, length: number): 
   refuseHalf(x, "narrow");
   const view = x.view({ shape: x.shape.map((m, i) => (i === at ? length : m)), strides: x.strides, offset: x.offset + start * x.strides[at]! });
   return link(view, {
+    name: "narrow",
     inputs: [x],
     backward: (g) => {
       const whole = x.engine.zeros(x.shape);
@@ -65,5 +66,5 @@ export function expand(x: Tensor, shape: Shape): Tensor {
   refuseHalf(x, "expand");
   const strides = shape.map((n, i) => (i < pad || (x.shape[i - pad] === 1 && n !== 1) ? 0 : x.strides[i - pad]!));
   const view = x.view({ shape: [...shape], strides, offset: x.offset });
-  return link(view, { inputs: [x], backward: (g) => [sumTo(g, x.shape)] });
+  return link(view, { name: "expand", inputs: [x], backward: (g) => [sumTo(g, x.shape)] });
 }

@@ -22,7 +22,7 @@ export function cast(x: Tensor, dtype: DType): Tensor {
   if (!real(x.dtype) || !real(dtype)) return y;
   const { dtype: before } = x;
   // Gradients are f32 whatever the storage.
-  return link(y, { inputs: [x], backward: (g) => [before === "f16" ? g : cast(g, "f32")] });
+  return link(y, { name: "cast", inputs: [x], backward: (g) => [before === "f16" ? g : cast(g, "f32")] });
 }
 
 function run(x: Tensor, dtype: DType): Tensor {

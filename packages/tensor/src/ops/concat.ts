@@ -24,7 +24,7 @@ export function concat(tensors: readonly Tensor[], axis: number): Tensor {
   return engine.scope(() => {
     const whole = engine.empty(first.shape.map((n, i) => (i === at ? total : n)), first.dtype);
     engine.noGrad(() => { tensors.forEach((tensor, i) => { engine.assign(whole.narrow(at, starts[i]!, lengths[i]!), tensor); }); });
-    return link(whole, { inputs: tensors, backward: (g) => lengths.map((length, i) => g.narrow(at, starts[i]!, length)) });
+    return link(whole, { name: "concat", inputs: tensors, backward: (g) => lengths.map((length, i) => g.narrow(at, starts[i]!, length)) });
   });
 }
 

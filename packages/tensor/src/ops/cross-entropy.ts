@@ -37,6 +37,7 @@ export function crossEntropy(logits: Tensor, targets: Tensor, { ignoreIndex = -1
     const shared = reduction !== "none";
     const { result, factor } = shared ? crossEntropyTotal(loss, rows, reduction === "mean") : { result: engine.noGrad(() => loss.reshape(targets.shape)), factor: engine.full([], 1) };
     return link(result, {
+      name: "crossEntropy",
       inputs: [logits],
       saves: [x, t, lse, factor],
       backward: (g, [logit, target, logSum, weight]) => [crossEntropyBackward(contiguous(g), logit!, length, { targets: target!, ignore: ignoreIndex, lse: logSum!, factor: weight!, shared })],

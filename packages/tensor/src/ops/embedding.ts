@@ -26,6 +26,7 @@ export function embedding(table: Tensor, ids: Tensor): Tensor {
     const [rows, positions] = engine.noGrad(() => [contiguous(table), contiguous(ids)] as const);
     const y = engine.noGrad(() => embeddingRows(rows, positions).reshape([...ids.shape, length]));
     return link(y, {
+      name: "embedding",
       inputs: [table],
       saves: [positions],
       backward: (g, [kept]) => [embeddingRowsBackward(contiguous(g).reshape([kept!.size, length]), kept!, vocab)],

@@ -46,6 +46,7 @@ export function linearCrossEntropy(hidden: Tensor, weight: Tensor, targets: Tens
     const learning = engine.gradEnabled;
     const { loss, dHidden, dWeight } = engine.noGrad(() => inChunks(hidden, weight, contiguous(targets), ignoreIndex, most, learning));
     return link(loss, {
+      name: "linearCrossEntropy",
       inputs: [hidden, weight],
       saves: [dHidden, dWeight].filter((t) => t !== undefined),
       backward: (g, saved) => [dHidden && mul(saved[0]!, g), dWeight && mul(saved.at(-1)!, g)],

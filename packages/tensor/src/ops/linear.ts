@@ -34,6 +34,7 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor, { activation, r
   const learns = engine.gradEnabled && operands.some((t) => t.requiresGrad);
   const [result, before] = engine.noGrad(() => engine.scope(() => forward(x, weight, bias, activation, residual, shape, learns)));
   return link(result, {
+    name: "linear",
     inputs: operands,
     saves: before === undefined ? [x, weight] : [x, weight, before],
     backward: (grad, [savedX, savedWeight, savedBefore]) => {

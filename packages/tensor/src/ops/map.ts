@@ -1,4 +1,4 @@
-import { derivative, formula, program as seal, variablesOf, type Capture, type Expr, type NumberExpr, type Program, type ScalarType } from "@polyhead/expr";
+import { derivative, formula, printProgram, program as seal, variablesOf, type Capture, type Expr, type NumberExpr, type Program, type ScalarType } from "@polyhead/expr";
 import { flatGrid, numberOf, type BufferSlice, type Scalar } from "@polyhead/gpu";
 import { captureArguments, scalarValues } from "../captures.ts";
 import { layOut } from "../elementwise-layout.ts";
@@ -7,7 +7,7 @@ import { TensorError } from "../errors.ts";
 import { elementwiseKernel, inputBinding, outputBinding } from "../kernels/elementwise.ts";
 import { isScalar } from "../operands.ts";
 import { broadcastShapes, type DType } from "../shape.ts";
-import { link } from "../tape.ts";
+import { attach } from "../tape.ts";
 import type { Tensor } from "../tensor.ts";
 import { sumTo } from "./sum.ts";
 
@@ -33,6 +33,8 @@ export function mapAll(program: Program, inputs: MapInputs): Tensor[] {
   const { engine, tensors, names } = check(numeric, inputs);
   const scalars = numeric.captures.length > 0 ? scalarValues(engine, numeric.captures) : undefined;
   const outputs = run(engine, numeric, names, tensors, inputs, scalars);
+  const name = (): string => printProgram(program);
+  engine.anomalies?.observe(name, outputs, tensors);
   if (!engine.gradEnabled || !tensors.some((x) => x.requiresGrad)) return outputs;
   refuseLearned(numeric);
   outputs.forEach((output, k) => {
@@ -42,7 +44,8 @@ export function mapAll(program: Program, inputs: MapInputs): Tensor[] {
     const gradient = gradientOf(gradients, numeric, { output: k, wanted, tensors: names, buffers: engine.gpu.caps.storageBuffers });
     const shapes = wanted.map((name) => (inputs[name] as Tensor).shape);
     const numbers = Object.fromEntries(Object.entries(inputs).filter(([, value]) => isScalar(value)));
-    link(output, {
+    attach(output, {
+      name,
       inputs: wanted.map((name) => inputs[name] as Tensor),
       saves: gradient.saves.map((name) => inputs[name] as Tensor),
       backward: (g, saved) => {

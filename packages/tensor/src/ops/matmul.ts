@@ -33,6 +33,7 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
   const { transA = false, transB = false, scale = 1, template, out, accumulate = false } = options;
   const result = product(a, b, { transA, transB, alpha: scale, template, out, accumulate });
   return link(result, {
+    name: "matmul",
     inputs: [a, b],
     saves: [a, b],
     backward: (g, [savedA, savedB]) => [

@@ -3,7 +3,7 @@ import { flatGrid, type BufferSlice, type Scalar } from "@polyhead/gpu";
 import { captureArguments, scalarValues } from "../captures.ts";
 import { shapeError, showShape, TensorError } from "../errors.ts";
 import { pairwiseKernel, type PairwiseSpec } from "../kernels/pairwise.ts";
-import { link } from "../tape.ts";
+import { attach } from "../tape.ts";
 import { Tensor } from "../tensor.ts";
 import { cast } from "./cast.ts";
 import { contiguous } from "../views.ts";
@@ -44,11 +44,13 @@ export function pairwise(x: Tensor, program: Program, options: PairwiseOptions):
     const run = (which: Program, sources: PairwiseSpec["sources"], tensors: readonly Tensor[], at: Tensor | undefined, tables: Readonly<Record<string, Tensor>>): Tensor =>
       dispatch({ program: which, sources, layout, hasPositions: at !== undefined }, tensors, { rotaryDim, offset, positions: at, tables, scalars });
     const y = run(program, [["x0", "x1"]], [x], rows, captures);
+    engine.anomalies?.observe("pairwise", [y], [x, ...Object.values(captures)]);
     if (!engine.gradEnabled || ![x, ...Object.values(captures)].some((input) => input.requiresGrad)) return y;
     const learned = program.captures.find((capture) => capture.learned || (Object.hasOwn(captures, capture.name) && captures[capture.name]!.requiresGrad));
     if (learned !== undefined) throw new TensorError("TENSOR_GRAPH", `pairwise() does not carry a gradient to the learned capture '${learned.name}'`, "freeze the table, or write the rotation with map() and the table as a tensor");
     const { program: back, needsX } = pullback(program);
-    return link(y, {
+    return attach(y, {
+      name: "pairwise",
       inputs: [x],
       saves: [...(needsX ? [x] : []), ...(rows === undefined ? [] : [rows]), ...bound.map(([, tensor]) => tensor)],
       backward: (g, saved) => {

@@ -88,5 +88,5 @@ export function dropout(x: Tensor, p: number, { seed = x.engine.seed, stream = x
       }),
     );
   };
-  return link(drop(x), { inputs: [x], backward: (g) => [drop(g)] });
+  return link(drop(x), { name: "dropout", inputs: [x], backward: (g) => [drop(g)] });
 }

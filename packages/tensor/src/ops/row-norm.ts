@@ -34,6 +34,7 @@ export function rowNorm(operator: string, x: Tensor, { eps, axis, centre, gammaO
   const saved = engine.noGrad(() => ({ x: contiguous(x), gamma: gamma && contiguous(gamma), beta: beta && contiguous(beta) }));
   const { y, inv, mean } = normaliseRows(saved.x, { ...norm, eps, ...(saved.gamma && { gamma: saved.gamma }), ...(saved.beta && { beta: saved.beta }) });
   link(y, {
+    name: operator,
     inputs: [x, ...(gamma ? [gamma] : []), ...(beta ? [beta] : [])],
     saves: [saved.x, inv, ...(mean ? [mean] : []), ...(saved.gamma ? [saved.gamma] : [])],
     backward: (grad, kept) => {

@@ -32,5 +32,5 @@ function alongAxis(x: Tensor, axis: number, log: boolean): Tensor {
 
 function alongLast(x: Tensor, log: boolean): Tensor {
   const y = softmaxRows(x.engine.noGrad(() => contiguous(x)), log);
-  return link(y, { inputs: [x], saves: [y], backward: (g, [kept]) => [softmaxRowsBackward(contiguous(g), kept!, log)] });
+  return link(y, { name: log ? "logSoftmax" : "softmax", inputs: [x], saves: [y], backward: (g, [kept]) => [softmaxRowsBackward(contiguous(g), kept!, log)] });
 }

@@ -33,7 +33,7 @@ export function sum(x: Tensor, axes?: readonly number[], { keepAxes = false }: {
   const { engine } = x;
   const kept = engine.noGrad(() => reduceAxes(x, summed));
   const shape = keepAxes ? kept.shape : kept.shape.filter((_, i) => !summed.has(i));
-  return link(kept === x ? x.detach() : engine.noGrad(() => kept.reshape(shape)), { inputs: [x], backward: (g) => [g.reshape(kept.shape).expand(x.shape)] });
+  return link(kept === x ? x.detach() : engine.noGrad(() => kept.reshape(shape)), { name: "sum", inputs: [x], backward: (g) => [g.reshape(kept.shape).expand(x.shape)] });
 }
 
 /** Mean over `axes` (all by default). */
@@ -44,7 +44,7 @@ export function mean(x: Tensor, axes?: readonly number[], options: { readonly ke
 
 function scaleBy(x: Tensor, factor: number): Tensor {
   const { engine } = x;
-  return link(engine.noGrad(() => reduceMiddle(contiguous(x), x.size, 1, 1, factor).reshape(x.shape)), { inputs: [x], backward: (g) => [scaleBy(g, factor)] });
+  return link(engine.noGrad(() => reduceMiddle(contiguous(x), x.size, 1, 1, factor).reshape(x.shape)), { name: "mean", inputs: [x], backward: (g) => [scaleBy(g, factor)] });
 }
 
 /** The reverse of broadcasting: sums `x` down to `shape`. Without the tape. */
