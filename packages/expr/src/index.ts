@@ -1,3 +1,4 @@
+export { type AffineConjuncts, type KeyBound, affineConjuncts } from "./affine.ts";
 export { type Bindings, type Capture, type CaptureData, type CaptureOptions, type PlaceholderOptions, type ScalarCapture, capture, isCapture, isPlaceholder, placeholder, scalar } from "./capture.ts";
 export { type LoadSite, captureDerivatives, derivative } from "./derivative.ts";
 export { ExprError, type ExprErrorCode, type SourceMark } from "./errors.ts";

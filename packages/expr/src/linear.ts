@@ -58,7 +58,8 @@ function atom(node: Expr): Linear {
   return { terms: new Map([[node, 1]]), constant: 0 };
 }
 
-function plus(a: Linear, b: Linear, factor: number): Linear {
+/** `a + factor · b`. */
+export function plus(a: Linear, b: Linear, factor: number): Linear {
   const terms = new Map(a.terms);
   for (const [node, coefficient] of b.terms) {
     const total = ((terms.get(node) ?? 0) + Math.imul(coefficient, factor)) | 0;
