@@ -3,3 +3,4 @@ export { flashAttention, type FlashOptions } from "./flash-attention.ts";
 export { shapeClass, type FlashShape } from "./shape.ts";
 export { templateName, type FlashTemplate, type FusedTemplate, type Pass, type RowTemplate, type SubgroupTemplate, type TileTemplate, type UnfusedTemplate } from "./spec.ts";
 export { explainFlash, tuneFlash, type FlashProblem, type TuneFlashOptions } from "./tune.ts";
+export { maskBounds, type MaskBounds } from "@polyhead/attn-mha/kernel";
