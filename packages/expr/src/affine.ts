@@ -1,7 +1,7 @@
 import { I32_MAX, I32_MIN } from "./arithmetic.ts";
 import { ExprError } from "./errors.ts";
 import type { Expr } from "./expr.ts";
-import { type Linear, difference, linearForms, plus } from "./linear.ts";
+import { type Linear, constantForm, exactDifference, exactSum, linearForms } from "./linear.ts";
 import { type Program, program } from "./program.ts";
 
 /** A bound on keys that moves with the query or stands still: `kv` against `q · {0, 1} + offset`, the bound included. */
@@ -62,7 +62,7 @@ function only(side: Bound["side"], bounds: readonly Bound[]): readonly KeyBound[
 }
 
 /** The conditions that must all hold; a constant `true` is none. */
-function conjunctsOf(condition: Expr<"bool">): readonly Expr<"bool">[] {
+export function conjunctsOf(condition: Expr<"bool">): readonly Expr<"bool">[] {
   const [a, b] = condition.args as [Expr<"bool">, Expr<"bool">];
   if (condition.op === "and") return [...conjunctsOf(a), ...conjunctsOf(b)];
   if (condition.op === "not" && a.op === "or") return a.args.flatMap((either) => conjunctsOf((either as Expr<"bool">).not()));
@@ -86,7 +86,7 @@ function atMost(a: Linear, b: Linear, gap: 0 | 1, form: Forms): readonly Bound[]
   const highest = alternatives(b, "min", form);
   for (const left of alternatives(a, "max", form)) {
     for (const right of highest) {
-      const { terms, constant } = difference(left, right);
+      const { terms, constant } = exactDifference(left, right);
       const bound = fits(left) && fits(right) && boundOf(terms, constant + gap);
       if (!bound) return undefined;
       bounds.push(bound);
@@ -110,9 +110,10 @@ function alternatives(linear: Linear, extreme: "max" | "min", form: Forms): read
   const [atom] = linear.terms.keys();
   const [x, y] = atom?.args ?? [];
   if (!atom || !x || linear.terms.size > 1 || linear.terms.get(atom) !== 1) return [linear];
-  const moved = (inner: Linear, factor: 1 | -1): readonly Linear[] => alternatives(plus({ terms: new Map(), constant: linear.constant }, inner, factor), extreme, form);
-  if (atom.op === "abs" && extreme === "max" && fits(form(x))) return [...moved(form(x), 1), ...moved(form(x), -1)];
-  return atom.op === extreme && y && fits(form(x)) && fits(form(y)) ? [...moved(form(x), 1), ...moved(form(y), 1)] : [linear];
+  // Added in whole numbers: alternatives must not overflow differently from each other.
+  const moved = (inner: Linear): readonly Linear[] => alternatives(exactSum(inner, constantForm(linear.constant)), extreme, form);
+  if (atom.op === "abs" && extreme === "max" && fits(form(x))) return [...moved(form(x)), ...moved(exactDifference(constantForm(0), form(x)))];
+  return atom.op === extreme && y && fits(form(x)) && fits(form(y)) ? [...moved(form(x)), ...moved(form(y))] : [linear];
 }
 
 /** Whether a form is of q and kv alone, and does not overflow whatever they are: then it is the value itself. */

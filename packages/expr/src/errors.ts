@@ -8,6 +8,7 @@
  * - `EXPR_CAPTURE`   a captured table with a wrong shape, or indexed wrongly
  * - `EXPR_CONSTANT`  a constant that WGSL cannot hold (infinite, NaN, overflowing, a divisor of zero)
  * - `EXPR_BOUNDS`    an index outside a captured table
+ * - `EXPR_INDEX`     an index that leaves its table for variables in their ranges
  * - `EXPR_INPUT`     a value missing or ill-typed at evaluation or emission
  */
 export type ExprErrorCode =
@@ -18,6 +19,7 @@ export type ExprErrorCode =
   | "EXPR_CAPTURE"
   | "EXPR_CONSTANT"
   | "EXPR_BOUNDS"
+  | "EXPR_INDEX"
   | "EXPR_INPUT";
 
 /** Where in a template an error lies: the text as its author sees it, and an offset into it. */

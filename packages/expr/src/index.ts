@@ -6,6 +6,7 @@ export { type Env, type Evaluator, evaluate, evaluator } from "./evaluate.ts";
 export { type BoolLike, Expr, type Like, type NumberExpr, type NumberLike } from "./expr.ts";
 export { type Frontend, type MaskVars, type PairVars, type Scope, type ScoreVars, formula, maskMod, pairMod, scoreMod } from "./formula.ts";
 export { isExpr } from "./builder.ts";
+export { type IndexFinding, type IndexSite, checkIndices, indexError, indexSites } from "./indices.ts";
 export { type Contents, type IntervalEvaluator, type Range, type Ranges, intervalEvaluator, intervalOf } from "./interval.ts";
 export { type Interval, truthOf } from "./interval-value.ts";
 export type { Hole } from "./lex.ts";

@@ -4,7 +4,7 @@ import type { Expr } from "./expr.ts";
 import { intervalOp, sameOperandOp } from "./interval-ops.ts";
 import { I32_MAX, I32_MIN } from "./arithmetic.ts";
 import { ANY_I32, FALSE, TRUE, EITHER, type Interval, rounded, wrapped } from "./interval-value.ts";
-import { type Linear, difference, isAtom, linearForms } from "./linear.ts";
+import { type Linear, exactDifference, isAtom, linearForms } from "./linear.ts";
 import { type Program, topological } from "./program.ts";
 import { spanOf } from "./spans.ts";
 import type { OpName, ScalarType } from "./types.ts";
@@ -154,7 +154,7 @@ const COMPARE: Partial<Record<OpName, Comparison>> = {
 /** Compares integers that have atoms in common by their difference, in which these cancel, as long as neither overflows. */
 function related(compare: Comparison, left: Linear, right: Linear, direct: Step, slotOf: (node: Expr) => number): Step {
   if (![...left.terms.keys()].some((atom) => right.terms.has(atom))) return direct;
-  const [a, b, apart] = [left, right, difference(left, right)].map((each) => boundsOf(each, slotOf));
+  const [a, b, apart] = [left, right, exactDifference(left, right)].map((each) => boundsOf(each, slotOf));
   return (frame) => (a && b && apart && isI32(a(frame)) && isI32(b(frame)) ? compare(apart(frame)) : direct(frame));
 }
 

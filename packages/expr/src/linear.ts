@@ -37,45 +37,52 @@ function combine(node: Expr, form: (node: Expr) => Linear): Linear | undefined {
   const [a, b] = node.args as [Expr, Expr];
   switch (node.op) {
     case "const":
-      return { terms: new Map(), constant: node.leaf.value ?? 0 };
+      return constantForm(node.leaf.value ?? 0);
     case "add":
       return plus(form(a), form(b), 1);
     case "sub":
       return plus(form(a), form(b), -1);
     case "neg":
-      return plus({ terms: new Map(), constant: 0 }, form(a), -1);
+      return plus(constantForm(0), form(a), -1);
     case "mul": {
       const [left, right] = [form(a), form(b)];
       const [factor, other] = left.terms.size === 0 ? [left, right] : [right, left];
-      return factor.terms.size === 0 ? plus({ terms: new Map(), constant: 0 }, other, factor.constant) : undefined;
+      return factor.terms.size === 0 ? plus(constantForm(0), other, factor.constant) : undefined;
     }
     default:
       return undefined;
   }
 }
 
+/** A number by itself. */
+export function constantForm(constant: number): Linear {
+  return { terms: new Map(), constant };
+}
+
 function atom(node: Expr): Linear {
   return { terms: new Map([[node, 1]]), constant: 0 };
 }
 
-/** `a + factor · b`. */
-export function plus(a: Linear, b: Linear, factor: number): Linear {
-  const terms = new Map(a.terms);
-  for (const [node, coefficient] of b.terms) {
-    const total = ((terms.get(node) ?? 0) + Math.imul(coefficient, factor)) | 0;
-    if (total === 0) terms.delete(node);
-    else terms.set(node, total);
-  }
-  return { terms, constant: (a.constant + Math.imul(b.constant, factor)) | 0 };
+function plus(a: Linear, b: Linear, factor: number): Linear {
+  return merged(a, b, (x, y) => (x + Math.imul(y, factor)) | 0);
 }
 
-/** `a − b` in whole numbers, for comparing two forms neither of which overflows. */
-export function difference(a: Linear, b: Linear): Linear {
+/** `a + b` in whole numbers, nothing reduced: for sums that are known not to overflow. */
+export function exactSum(a: Linear, b: Linear): Linear {
+  return merged(a, b, (x, y) => x + y);
+}
+
+/** `a − b` in whole numbers. */
+export function exactDifference(a: Linear, b: Linear): Linear {
+  return merged(a, b, (x, y) => x - y);
+}
+
+function merged(a: Linear, b: Linear, combine: (x: number, y: number) => number): Linear {
   const terms = new Map(a.terms);
   for (const [node, coefficient] of b.terms) {
-    const total = (terms.get(node) ?? 0) - coefficient;
+    const total = combine(terms.get(node) ?? 0, coefficient);
     if (total === 0) terms.delete(node);
     else terms.set(node, total);
   }
-  return { terms, constant: a.constant - b.constant };
+  return { terms, constant: combine(a.constant, b.constant) };
 }
