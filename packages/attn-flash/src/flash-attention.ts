@@ -1,5 +1,5 @@
 import { PolyheadError, type KernelInputs, type KernelOutputs } from "@polyhead/core";
-import { learnedTables, learnedTensors, unfusedAttention } from "@polyhead/attn-mha/kernel";
+import { learnedTables, learnedTensors, scoreAnomalies, unfusedAttention } from "@polyhead/attn-mha/kernel";
 import { linkMany, sumTo, type Tensor } from "@polyhead/tensor";
 import { runDelta, runDkv, runDq, runDs, runLearn } from "./backward.ts";
 import { callOf, readable, type Call } from "./call.ts";
@@ -35,6 +35,7 @@ export function flashAttention(inputs: KernelInputs<Tensor>, { templates }: Flas
     const backward = [choice.dq.template, choice.dkv.template].filter(isFused);
     // Without one fused pass, the scores are in memory anyway.
     if (!isFused(template) || (engine.gradEnabled && backward.length < 2)) return unfusedAttention(inputs);
+    scoreAnomalies(inputs);
     const call = callOf(inputs, ready, packed);
     const { o, lse } = engine.noGrad(() => engine.scope(() => runForward(call, template, splits)));
     linkBackward(inputs, call, { o, lse }, backward);
@@ -54,6 +55,7 @@ function linkBackward(inputs: KernelInputs<Tensor>, call: Call, { o, lse }: Kern
   const kept = { q, k, v, o, lse, bias, tables: call.tables };
   const names = (Object.keys(kept) as (keyof typeof kept)[]).filter((name) => kept[name] !== undefined);
   linkMany([o, lse], {
+    name: "fused attention",
     inputs: wanted,
     saves: names.map((name) => kept[name]!),
     backward: ([dO, dLse], saved) => {

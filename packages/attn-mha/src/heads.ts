@@ -13,6 +13,7 @@ export function splitHeads(x: Tensor, counts: readonly number[], headDim: number
   const cut = (whole: Tensor, i: number): Tensor => whole.narrow(2, starts[i]!, counts[i]!).permute([0, 2, 1, 3]);
   const parts = engine.noGrad(() => counts.map((_, i) => cut(x.reshape(shape), i)));
   linkMany(parts, {
+    name: "splitHeads",
     inputs: [x],
     backward: (grads) => {
       const whole = grads.includes(undefined) ? engine.zeros(shape) : engine.empty(shape);

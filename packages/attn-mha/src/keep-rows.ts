@@ -21,6 +21,7 @@ export function keepRows(x: Tensor, { starts, lengths, inUse }: RowLimits): Tens
   if (starts === undefined && lengths === undefined && inUse === undefined) return x;
   const limits = [starts, lengths].filter((t) => t !== undefined);
   return link(masked(x, { starts, lengths, inUse }), {
+    name: "keepRows",
     inputs: [x],
     saves: limits,
     backward: (g, saved) => [masked(g, { starts: starts && saved[0], lengths: lengths && saved.at(-1), inUse })],

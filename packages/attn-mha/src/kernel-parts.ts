@@ -7,4 +7,4 @@ export { scoreProgram, type ScoreProgram } from "./score-program.ts";
 export { gradientsOfTables, scalarsOf, type Scalars } from "./score-softmax.ts";
 export { elementsOf, offsetsOf, scalarName, tableLayout, type TableLayout } from "./table-layout.ts";
 export { gatherTables, learnedTensors, tableSlices, type Tables } from "./tables.ts";
-export { sizesOf, unfusedAttention, type Sizes } from "./unfused.ts";
+export { scoreAnomalies, sizesOf, unfusedAttention, type Sizes } from "./unfused.ts";

@@ -118,7 +118,7 @@ function attend(q: Tensor, k: Tensor, v: Tensor, { headDim }: HeadLayout, contex
     qk: sorted.qk,
     score: sorted.score,
     dropout: context.dropout,
-    ...(sorted.tensor.length > 0 && { bias: biasOfHooks(q.engine, sorted.tensor, { shape: [B, Hq, Tq, Tk], qOffset: offset, kvOffset }) }),
+    ...(sorted.tensor.length > 0 && { bias: biasOfHooks(q.engine, sorted.tensor, { shape: [B, Hq, Tq, Tk], qOffset: offset, kvOffset, mask: context.mask }) }),
     ...(starts && { starts: inRowsOfK(starts) }),
     ...(lengths && { lengths: inRowsOfK(lengths) }),
   });

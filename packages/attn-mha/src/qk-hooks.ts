@@ -11,8 +11,14 @@ export interface Positions {
 export function withQkHooks(x: Tensor, side: "q" | "k", hooks: readonly BoundHook<Tensor, QkHook<Tensor>>[], { offset, rows }: Positions): Tensor {
   return hooks.reduce((y, { hook, params }) => {
     if (hook.applies !== "both" && hook.applies !== side) return y;
-    if (hook.form === "row") return hook.apply(y, params, { offset, ...(rows && { rows }) });
-    const { program, layout, rotaryDim } = hook;
-    return pairwise(y, program, { layout, rotaryDim, positions: rows ?? { offset }, captures: params });
+    const watch = y.engine.anomalies;
+    const run = (): Tensor => apply(y, { hook, params }, { offset, rows });
+    return watch === undefined ? run() : watch.within(`qk hook '${hook.id}' on ${side}`, run);
   }, x);
+}
+
+function apply(x: Tensor, { hook, params }: BoundHook<Tensor, QkHook<Tensor>>, { offset, rows }: Positions): Tensor {
+  if (hook.form === "row") return hook.apply(x, params, { offset, ...(rows && { rows }) });
+  const { program, layout, rotaryDim } = hook;
+  return pairwise(x, program, { layout, rotaryDim, positions: rows ?? { offset }, captures: params });
 }

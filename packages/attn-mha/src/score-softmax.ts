@@ -83,6 +83,7 @@ export function softmaxOfScores(scores: Tensor, inputs: ScoreInputs): { readonly
   const kept = { weights, scores: program.keepsScores ? scores : undefined, bias: program.keepsScores ? bias : undefined, floats, ints };
   const names = (Object.keys(kept) as (keyof typeof kept)[]).filter((name) => kept[name] !== undefined);
   linkMany([weights, lse], {
+    name: "the softmax of attention scores",
     inputs: [scores, ...(bias ? [bias] : []), ...taught],
     saves: names.map((name) => kept[name]!),
     backward: ([dWeights, dLse], saved) => {

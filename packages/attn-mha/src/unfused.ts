@@ -3,6 +3,7 @@ import { numberOf } from "@polyhead/gpu";
 import { dropout, matmul, type Tensor } from "@polyhead/tensor";
 import { keepRows } from "./keep-rows.ts";
 import { rowsInUse, widen } from "./rows-in-use.ts";
+import { watchScores } from "./score-anomalies.ts";
 import { scoresByStage, softmaxOfScores, type ScoreInputs } from "./score-softmax.ts";
 import { withQkHooks } from "./qk-hooks.ts";
 
@@ -71,7 +72,7 @@ function prepare(given: KernelInputs<Tensor>): Prepared {
   const clean = (x: Tensor): Tensor => keepRows(x, { starts, lengths, inUse: loose ? rows.keys : undefined });
   const q = withQkHooks(widen(given.q), "q", given.qk, { offset: qOffset });
   // Scores of padding are not looked at, but dq sums over all keys.
-  const k = withQkHooks(engine.gradEnabled ? clean(rows.k) : rows.k, "k", given.qk, { offset: kvOffset });
+  const k = withQkHooks(engine.gradEnabled || engine.anomalies !== undefined ? clean(rows.k) : rows.k, "k", given.qk, { offset: kvOffset });
   // The query heads of a group read one key head, so they are rows of one product: no key is copied or read twice, and
   // the sum over the group that dk needs is the product's own.
   const queries = group === 1 ? q : q.reshape([B, Hkv, group * Tq, q.shape[3]!]);
@@ -103,9 +104,21 @@ function weighted(weights: Tensor, v: Tensor, { B, Hq, Hkv, group, Tq, Tk, Dv }:
 export function unfusedAttention(inputs: KernelInputs<Tensor>): KernelOutputs<Tensor> {
   return inputs.q.engine.scope(() => {
     const { scores, v, sizes, inputs: told } = prepare(inputs);
+    watchScores(scores, told);
     const { weights, lse } = softmaxOfScores(scores, told);
     const o = weighted(inputs.dropout > 0 ? dropout(weights, inputs.dropout) : weights, v, sizes);
     return { o, lse };
+  });
+}
+
+/** {@link watchScores} for a fused kernel, whose scores are in memory only for this. */
+export function scoreAnomalies(inputs: KernelInputs<Tensor>): void {
+  const { engine } = inputs.q;
+  const watch = engine.anomalies;
+  if (watch === undefined || (inputs.score.length === 0 && inputs.bias === undefined)) return;
+  engine.scope(() => {
+    const { scores, inputs: told } = watch.unwatched(() => engine.noGrad(() => prepare(inputs)));
+    watchScores(scores, told);
   });
 }
 

@@ -154,7 +154,7 @@ export class AnomalyWatch {
     const real = inputs.filter(isReal);
     const shapes = real.map(({ shape }) => shape);
     const call = new Error(`${what} was called here`);
-    this.#pause(() => {
+    this.#enter(() => {
       const slot = this.#search(output, bad);
       if (given !== undefined) this.#quote(given, slot);
       this.#entries.push({
@@ -203,15 +203,20 @@ export class AnomalyWatch {
     return anomaly(passed.arrived(input, found[passed.inputs[input]!]!), passed.call);
   }
 
-  /** Without looking at the kernels that looking takes. */
-  #pause(work: () => void): void {
-    const engine = this.#engine;
+  /** Runs `work` without looking at its operators. */
+  unwatched<T>(work: () => T): T {
+    const before = this.#paused;
     this.#paused = true;
     try {
-      engine.noGrad(() => { engine.scope(work); });
+      return work();
     } finally {
-      this.#paused = false;
+      this.#paused = before;
     }
+  }
+
+  /** The kernels that looking takes are not looked at. */
+  #enter(work: () => void): void {
+    this.unwatched(() => { this.#engine.noGrad(() => { this.#engine.scope(work); }); });
   }
 
   #search(x: Tensor, bad: Bad): number {

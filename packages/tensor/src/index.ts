@@ -14,7 +14,7 @@ export { where } from "./ops/where.ts";
 export { mean, sum, sumTo } from "./ops/sum.ts";
 export { broadcastShapes, sizeOf, type DType, type Shape } from "./shape.ts";
 export { linkMany, type LinkMany } from "./link-many.ts";
-export { link, type Backward, type Link } from "./tape.ts";
+export { attach, link, type Backward, type Link } from "./tape.ts";
 export { Tensor, type TensorData, type TensorLayout } from "./tensor.ts";
 export { crossEntropy, type CrossEntropyOptions } from "./ops/cross-entropy.ts";
 export { checkIds, embedding } from "./ops/embedding.ts";
