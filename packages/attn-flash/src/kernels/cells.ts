@@ -1,5 +1,7 @@
 // What becomes of the cells of a tile, whichever template holds them. A cell is one score: row i of head h against row j of k.
+import type { Program } from "@polyhead/core";
 import type { FlashForm } from "../spec.ts";
+import { checkedBy } from "./blocks.ts";
 import { MASKED } from "./frame.ts";
 
 /** WGSL expressions of one cell. */
@@ -27,8 +29,20 @@ export interface GradientCell extends Cell {
 /** sum + a · b of groups of four. */
 export const fmaDot = (a: string, b: string, sum: string): string => `fma(${a}.x, ${b}.x, fma(${a}.y, ${b}.y, fma(${a}.z, ${b}.z, fma(${a}.w, ${b}.w, ${sum}))))`;
 
-/** Hooks or a mask, copied into every cell, keep compilers busy for seconds: they are looped over, with the cells in memory. */
-const isHeavy = ({ program }: FlashForm, cells: readonly Cell[]): boolean => cells.length > 1 && (program.mask !== undefined || program.score.outputs[0]?.op !== "var");
+/** Operations of hooks and mask, in all cells together, up to which they are copied: a fifth faster than a loop, and compiled in about the same time. */
+const LIGHT = 128;
+
+/** Functions that stand for many operations. */
+const LONG: ReadonlySet<string> = new Set(["tanh", "erf", "sin", "cos", "pow", "sigmoid"]);
+
+/** Longer ones keep compilers busy for minutes: they are looped over, with the cells in memory. */
+const isHeavy = ({ program: { score, mask, slope } }: FlashForm, cells: readonly Cell[]): boolean => cells.length > 1 && cells.length * operationsOf(score, mask, slope) > LIGHT;
+
+function operationsOf(...programs: readonly (Program | undefined)[]): number {
+  const seen = new Set(programs.flatMap((program) => program?.outputs ?? []));
+  for (const { args } of seen) for (const arg of args) seen.add(arg); // a Set hands out what is added while it is walked
+  return [...seen].reduce((sum, { op, args }) => sum + (LONG.has(op) ? 16 : args.length > 0 ? 1 : 0), 0);
+}
 
 /** An array of one expression of every cell. */
 const listed = (name: string, type: string, texts: readonly string[]): string => `var ${name} = array<${type}, ${texts.length}>(${texts.join(", ")});`;
@@ -38,11 +52,13 @@ const listCells = (cells: readonly Cell[]): string[] => [listed("cellH", "u32", 
 
 const loop = (body: string): string => `for (var n = 0u; n < params.cells; n++) { ${body} }`;
 
-/** Bias, hooks and mask; not yet the ranges of keys. Declares `score` unless it is `raw`. */
+/** Bias, hooks and mask, but of full blocks; not yet the ranges of keys. Declares `score` unless it is `raw`. */
 export function judge(form: FlashForm, cells: readonly Cell[]): string[] {
   const { program } = form;
+  const checked = checkedBy(form);
+  const where = (text: string): string => (checked === undefined ? text : `if (${checked}) { ${text} }`);
   if (isHeavy(form, cells)) {
-    const mask = program.mask === undefined ? "" : `if (!allowed(b, cellH[n], cellI[n], cellJ[n])) { score = ${MASKED}; }`;
+    const mask = program.mask === undefined ? "" : where(`if (!allowed(b, cellH[n], cellI[n], cellJ[n])) { score = ${MASKED}; }`);
     return [
       ...listCells(cells),
       `var cellScore: array<f32, ${cells.length}> = cellRaw;`,
@@ -52,7 +68,7 @@ export function judge(form: FlashForm, cells: readonly Cell[]): string[] {
   }
   return [
     ...cells.map(({ raw, score, h, i, j }) => `${raw === score ? "" : "var "}${score} = cooked(${raw}, b, ${h}, ${i}, ${j});`),
-    ...(program.mask === undefined ? [] : cells.map(({ score, h, i, j }) => `${score} = select(${MASKED}, ${score}, allowed(b, ${h}, ${i}, ${j}));`)),
+    ...(program.mask === undefined ? [] : [where(cells.map(({ score, h, i, j }) => `${score} = select(${MASKED}, ${score}, allowed(b, ${h}, ${i}, ${j}));`).join("\n"))]),
   ];
 }
 
@@ -66,11 +82,10 @@ export function differentiate(form: FlashForm, cells: readonly GradientCell[], s
   ];
 }
 
-/** Hands what cells give to `learn`: their gradient, but for rows that stand in for others. */
+/** Hands what cells give to `learn`, which is too long for a copy in each: their gradient, but for rows that stand in for others. */
 export function learnCells(form: FlashForm, cells: readonly GradientCell[], exists: (n: number) => string): string[] {
   const gradients = cells.map(({ e }, n) => `select(0.0, ${e}, ${exists(n)})`);
-  if (!isHeavy(form, cells)) return cells.map(({ raw, h, i, j }, n) => `{ let given = ${gradients[n]!}; if (given != 0.0) { learn(given, ${raw}, b, ${h}, ${i}, ${j}); } }`);
-  return [listed("cellE", "f32", gradients), loop("if (cellE[n] != 0.0) { learn(cellE[n], cellRaw[n], b, cellH[n], cellI[n], cellJ[n]); }")];
+  return [...(isHeavy(form, cells) ? [] : listCells(cells)), listed("cellE", "f32", gradients), loop("if (cellE[n] != 0.0) { learn(cellE[n], cellRaw[n], b, cellH[n], cellI[n], cellJ[n]); }")];
 }
 
 /** The cell `at` of a backward kernel, by the names that they all use: s raw, c cooked, dp, p, e; its head is h. */
