@@ -57,6 +57,7 @@ const tasks = {
     return [];
   },
   bench: (args) => [node("tooling/bench/main.ts", ...args)],
+  matrix: (args) => [node("tooling/matrix/main.ts", ...args)],
   build: (args) => [["turbo", ["run", "build", ...args]]],
   typecheck: (args) => [["tsc", ["-p", "tooling"]], node("tooling/structure/snippets.ts"), ["turbo", ["run", "typecheck", ...args]]],
   lint: (args) => [...tasks.structure([]), ...tasks.eslint(args)],
