@@ -155,9 +155,12 @@ function logarithm(a: Interval, log: (x: number) => number): Interval {
   return rounded(Number.isFinite(lo) ? lo - error(lo) : lo, Number.isFinite(hi) ? hi + error(hi) : hi, a.nan || a.lo < 0);
 }
 
-/** WGSL computes exp2(b · log2(a)), and inherits the errors of all three. A zero or infinite base may give NaN there. */
+/**
+ * WGSL computes exp2(b · log2(a)), and inherits the errors of all three. A zero or infinite base may give NaN there, and
+ * −0 to a negative odd power is −∞ to the oracle.
+ */
 function power(a: Interval, b: Interval): Interval {
-  if (a.hi < 0) return ANY_F32;
+  if (a.hi < 0 || (a.lo <= 0 && b.lo < 0)) return ANY_F32;
   if (a.lo <= 0 || isInfinite(a) || isInfinite(b)) return { lo: 0, hi: Infinity, nan: true };
   const exponent = corners(a, b, (x, y) => y * Math.log2(x), (lo, hi) => ({ lo, hi, nan: false }));
   const relative = 2 ** -20 * (1 + magnitude(exponent) + magnitude(b));

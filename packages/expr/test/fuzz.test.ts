@@ -30,7 +30,7 @@ describe("random programs", () => {
   it("simplification keeps every value, NaN and the sign of zero included", () => {
     forPrograms(1, 6000, TYPES, (made, tree, random) => {
       for (let point = 0; point < 4; point++) {
-        const env = randomEnv(random, vars);
+        const env = randomEnv(random, vars, true);
         expect(evaluate(made, env)[0], JSON.stringify(tree)).toBe(valueOf(tree, env));
       }
     });
@@ -41,7 +41,7 @@ describe("random programs", () => {
       const { strings, holes } = printTemplate(made);
       const again = formula(vars)(strings as unknown as TemplateStringsArray, ...holes);
       expect(again.key, strings.join("${}")).toBe(made.key);
-      const env = randomEnv(random, vars);
+      const env = randomEnv(random, vars, true);
       expect(evaluate(again, env)).toEqual(evaluate(made, env));
     });
   });
@@ -55,7 +55,7 @@ describe("random programs", () => {
       const emitted = emitWgsl(made, { vars: { x: "x", y: "y", q: "q", kv: "kv", on: "on" }, read: ({ name }, index) => `${name}(${index.join(", ")})` });
       const names = emitted.statements.split("\n").map((line) => line.replace(/^let \w+ = /, ""));
       expect(new Set(names).size).toBe(names.length);
-      const env = randomEnv(random, vars);
+      const env = randomEnv(random, vars, true);
       const scope = Object.fromEntries(Object.entries(vars).map(([name, type]) => [name, { type, value: env[name]! }]));
       const tables = Object.fromEntries(captures.map(({ name, type, data }) => [name, (at: number) => ({ type, value: data[at]! })]));
       const [result] = interpret(emitted, scope, tables);

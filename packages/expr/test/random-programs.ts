@@ -82,10 +82,12 @@ export function valueOf(tree: Tree, env: Readonly<Record<string, number>>): numb
   return arithmetic(tree.op, first!.type)(a, b, c);
 }
 
-export function randomEnv(random: Random, vars: Grammar["vars"]): Record<string, number> {
-  return Object.fromEntries(
-    Object.entries(vars).map(([name, type]) => [name, type === "f32" ? Math.fround(random.next() * 4 - 2) : type === "bool" ? random.below(2) : random.below(12)]),
-  );
+const EXTREMES = [-2147483648, -2147483647, -65537, -7, -1, 46341, 1073741824, 2147483646, 2147483647];
+
+/** Values for the variables: small ones, and integers that overflow when `wide`. */
+export function randomEnv(random: Random, vars: Grammar["vars"], wide = false): Record<string, number> {
+  const integer = (): number => (wide && random.next() < 0.3 ? random.pick(EXTREMES) : random.below(12));
+  return Object.fromEntries(Object.entries(vars).map(([name, type]) => [name, type === "f32" ? Math.fround(random.next() * 4 - 2) : type === "bool" ? random.below(2) : integer()]));
 }
 
 function construct(builder: Builder, tree: Tree): Expr {
@@ -101,10 +103,11 @@ function randomLeaf(random: Random, { vars, captures }: Grammar, type: ScalarTyp
   const kind = random.next();
   if (kind < 0.2 && tables.length > 0) {
     const capture = random.pick(tables);
-    // A remainder of a size keeps the index inside.
+    // A remainder of a size, made positive, keeps the index inside.
     const size: Tree = { op: "const", type: "i32", args: [], value: capture.data.length };
+    const integer = (op: "mod" | "add", ...args: readonly Tree[]): Tree => ({ op, type: "i32", args });
     const name = random.pick(Object.keys(vars).filter((each) => vars[each] === "i32"));
-    const index: Tree = { op: "mod", type: "i32", args: [{ op: "var", type: "i32", args: [], name }, size] };
+    const index = integer("mod", integer("add", integer("mod", { op: "var", type: "i32", args: [], name }, size), size), size);
     return { op: "load", type, args: capture.shape.length === 0 ? [] : [index], capture };
   }
   if (kind < 0.65 && names.length > 0) return { op: "var", type, args: [], name: random.pick(names) };
