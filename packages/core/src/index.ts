@@ -81,4 +81,4 @@ export { capture, type Capture, evaluate, formula, maskMod, pairMod, type Progra
 // What a kernel needs to weave programs into its shader.
 export { captureDerivatives, derivative, type Emitted, emitWgsl, join, linearIndex, type LoadSite, substitute } from "@polyhead/expr";
 // What a kernel needs to classify the blocks of a mask, and to take programs from users.
-export { ExprError, intervalEvaluator, isPlaceholder, isProgram, placeholder, type Ranges, truthOf, variablesOf } from "@polyhead/expr";
+export { checkIndices, ExprError, intervalEvaluator, isPlaceholder, isProgram, placeholder, type Ranges, truthOf, variablesOf } from "@polyhead/expr";
