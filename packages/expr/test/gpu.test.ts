@@ -2,7 +2,7 @@ import { type Gpu, defineKernel } from "@polyhead/gpu";
 import { openNodeGpu } from "@polyhead/gpu-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Builder } from "../src/builder.ts";
-import { type Program, emitWgsl, evaluate, formula, program } from "../src/index.ts";
+import { type Program, emitWgsl, evaluate, formula, intervalOf, program } from "../src/index.ts";
 import type { OpName } from "../src/types.ts";
 import { EVERY_OP, Random, SMOOTH_OPS, build, randomEnv, randomTree } from "./random-programs.ts";
 
@@ -117,6 +117,38 @@ describe("on a GPU", () => {
         expect(Math.abs(outs[p]![row]! - wanted) / scale, made.key).toBeLessThan(1e-5);
       }
     }
+  });
+
+  it("random programs of every operator stay in their intervals", async () => {
+    const vars = { x: "f32", y: "f32", q: "i32", kv: "i32" } as const;
+    const random = new Random(13);
+    const programs: Program[] = [];
+    while (programs.length < 60) {
+      const expr = build(new Builder(), randomTree(random, { vars, captures: [], ops: EVERY_OP }, "f32", 3));
+      if (expr) programs.push(program(vars, [expr]));
+    }
+    const boxes = Array.from({ length: 16 }, () => {
+      const [low, width] = [randomEnv(random, vars), random.pick([0, 0.5, 2])];
+      return (side: number): Record<string, number> => ({ x: Math.fround(low["x"]! + side * width), y: Math.fround(low["y"]! + side * width), q: low["q"]! + Math.floor(side * width), kv: low["kv"]! + Math.ceil(side * width) });
+    });
+    const rows = boxes.flatMap((at) => [0, 0.3, 0.7, 1].map(at));
+    const column = (name: string): number[] => rows.map((env) => env[name]!);
+    const outs = await onGpu(programs, { x: Float32Array.from(column("x")), y: Float32Array.from(column("y")) }, { q: Int32Array.from(column("q")), kv: Int32Array.from(column("kv")) });
+    let checked = 0;
+    for (const [p, made] of programs.entries()) {
+      for (const [n, at] of boxes.entries()) {
+        const [low, high] = [at(0), at(1)];
+        const intervals = intervalOf(program(vars, steps(made)), Object.fromEntries(Object.keys(vars).map((name) => [name, [low[name]!, high[name]!] as const])));
+        // Shaders may do as they like where a NaN or an infinity arises on the way.
+        if (intervals.some(({ lo, hi, nan }) => nan || Math.max(-lo, hi) > 1e37)) continue;
+        const [{ lo, hi } = { lo: NaN, hi: NaN }] = intervalOf(made, Object.fromEntries(Object.keys(vars).map((name) => [name, [low[name]!, high[name]!] as const])));
+        for (const value of outs[p]!.subarray(4 * n, 4 * n + 4)) {
+          checked++;
+          expect(value >= lo && value <= hi, `${made.key} is ${value}, outside ${lo} to ${hi}`).toBe(true);
+        }
+      }
+    }
+    expect(checked).toBeGreaterThan(1500);
   });
 });
 
