@@ -1,4 +1,4 @@
-import type { OptionSpec } from "./contracts/options.ts";
+import type { NumberOption, NumbersOption, OptionSpec } from "./contracts/options.ts";
 import { PolyheadError } from "./errors.ts";
 import { suggest } from "./nearest.ts";
 
@@ -20,23 +20,31 @@ export function show(value: unknown): string {
 const wanted = (option: OptionSpec): string => {
   if (option.type === "choice") return `one of ${option.choices.map((choice) => `'${choice}'`).join(", ")}`;
   if (option.type === "boolean" || option.type === "string") return `a ${option.type}`;
-  const noun = option.type === "integer" ? "an integer" : "a number";
+  if (option.type === "group") return `an object of ${Object.keys(option.options).join(", ")}`;
+  const noun = option.type === "numbers" ? "a list of numbers, each" : option.type === "integer" ? "an integer" : "a number";
   if (option.min !== undefined && option.max !== undefined) return `${noun} from ${String(option.min)} to ${String(option.max)}`;
   if (option.min !== undefined) return `${noun} of at least ${String(option.min)}`;
   return option.max === undefined ? noun : `${noun} of at most ${String(option.max)}`;
 };
 
+const inRange = (value: number, { min = -Infinity, max = Infinity }: NumberOption | NumbersOption): boolean => value >= min && value <= max;
+
 /**
- * Checks one value against its option and returns it.
- * @throws PolyheadError CONFIG_TYPE (not of the type), CONFIG_RANGE (a number out of bounds), CONFIG_CHOICE (not in the list).
+ * Checks one value against its option and returns it; a group comes back with its defaults filled in.
+ * @throws PolyheadError CONFIG_TYPE (not of the type), CONFIG_RANGE (a number out of bounds), CONFIG_CHOICE (not in the list), and what
+ * {@link resolveConfig} throws.
  */
 export function checkOption(path: string, option: OptionSpec, value: unknown): unknown {
   const given = `${path} is ${show(value)}; expected ${wanted(option)}`;
   const fix = `set ${path} to ${wanted(option)} (${option.doc})`;
-  if (option.type === "integer" || option.type === "number") {
+  if (option.type === "group") return resolveConfig(path, option.options, value);
+  if (option.type === "numbers") {
+    if (!(Array.isArray(value) && value.every((x): x is number => typeof x === "number" && Number.isFinite(x)))) throw new PolyheadError("CONFIG_TYPE", given, fix);
+    if (!value.every((x) => inRange(x, option))) throw new PolyheadError("CONFIG_RANGE", given, fix);
+  } else if (option.type === "integer" || option.type === "number") {
     if (typeof value !== "number" || !Number.isFinite(value)) throw new PolyheadError("CONFIG_TYPE", given, fix);
     if (option.type === "integer" && !Number.isInteger(value)) throw new PolyheadError("CONFIG_TYPE", given, fix);
-    if (value < (option.min ?? -Infinity) || value > (option.max ?? Infinity)) throw new PolyheadError("CONFIG_RANGE", given, fix);
+    if (!inRange(value, option)) throw new PolyheadError("CONFIG_RANGE", given, fix);
   } else if (option.type === "choice") {
     if (typeof value !== "string") throw new PolyheadError("CONFIG_TYPE", given, fix);
     if (!option.choices.includes(value)) throw new PolyheadError("CONFIG_CHOICE", given, suggest(value, option.choices));

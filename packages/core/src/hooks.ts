@@ -4,16 +4,19 @@ import type { ParamInit, ParamSpec, ParamSpecs } from "./contracts/params.ts";
 import type { TensorLike } from "./contracts/tensor-like.ts";
 import { PolyheadError } from "./errors.ts";
 
-/** Learned captures start from their own data and are trained under their names. */
-function learnedParams(program: Program): ParamSpecs {
+/** How learned captures start where not from their own data, by name. */
+export type CaptureInits = Readonly<Record<string, Partial<Pick<ParamSpec, "init" | "decay">>>>;
+
+/** Learned captures start from their own data, unless `inits` says otherwise, and are trained under their names. */
+export function learnedParams({ captures }: Pick<Program, "captures">, inits: CaptureInits = {}): ParamSpecs {
   const specs: Record<string, ParamSpec> = {};
-  for (const { learned, name, shape, data } of program.captures) {
+  for (const { learned, name, shape, data } of captures) {
     if (!learned) continue;
     if (specs[name] !== undefined) {
       throw new PolyheadError("HOOK_CAPTURE", `two learned captures are named '${name}'; expected one parameter a name`, "name them apart: capture(data, shape, { learned: true, name })");
     }
     const init: ParamInit = { kind: "values", data: Float32Array.from(data) };
-    specs[name] = { shape, init, decay: shape.length >= 2 };
+    specs[name] = { shape, init, decay: shape.length >= 2, ...inits[name] };
   }
   return Object.freeze(specs);
 }
@@ -92,16 +95,25 @@ export function rowHook<T extends TensorLike>(draft: Omit<QkRowHook<T>, "site" |
   return Object.freeze({ site: "qk", form: "row", params: {}, applies: "both", ...draft });
 }
 
+/** What {@link scoreHook} is made of. */
+export interface ScoreHookDraft {
+  readonly id: string;
+  /** Of scoreMod: `score, b, h, q, kv → f32`. */
+  readonly program: Program;
+  /** For learned captures that do not start from their own data, or decay otherwise than by their shape. */
+  readonly inits?: CaptureInits;
+}
+
 /**
  * A score hook. Whether it is additive and whether it is learned are read off the program: it is additive exactly
  * when its symbolic derivative by the score is the constant 1.
  * @throws PolyheadError HOOK_PROGRAM (not a scoreMod), HOOK_CAPTURE.
  */
-export function scoreHook({ id, program }: { readonly id: string; readonly program: Program }): ScoreHook {
+export function scoreHook({ id, program, inits }: ScoreHookDraft): ScoreHook {
   expectVars(id, program, ["score", "b", "h", "q", "kv"], "scoreMod");
   const [slope] = derivative(program, "score").outputs;
   const additive = slope?.op === "const" && slope.leaf.value === 1;
   const learned = program.captures.some((capture) => capture.learned);
   const reference: ScoreHook["reference"] = (score, at) => evaluate(program, { score, ...at })[0] ?? NaN;
-  return Object.freeze({ site: "score", id, program, additive, learned, params: learnedParams(program), reference });
+  return Object.freeze({ site: "score", id, program, additive, learned, params: learnedParams(program, inits), reference });
 }

@@ -15,6 +15,7 @@ export type {
   QkHook,
   QkPairHook,
   QkRowHook,
+  QueryRows,
   ScoreHook,
   ScoreIndex,
   Site,
@@ -38,8 +39,10 @@ export type { NormLayer, NormPlugin } from "./contracts/norm.ts";
 export type {
   BooleanOption,
   ChoiceOption,
+  GroupOption,
   NoConfig,
   NumberOption,
+  NumbersOption,
   OptionSpec,
   OptionSpecs,
   StringOption,
@@ -63,7 +66,8 @@ export {
 export { bindHooks, hookParams, sortHooks, type SortedHooks } from "./binding.ts";
 export { checkOption, resolveConfig } from "./config.ts";
 export { isPolyheadError, PolyheadError } from "./errors.ts";
-export { embedHook, pairElements, pairHook, type PairHookDraft, rowHook, scoreHook } from "./hooks.ts";
+export { type CaptureInits, embedHook, pairElements, pairHook, type PairHookDraft, rowHook, scoreHook, type ScoreHookDraft } from "./hooks.ts";
+export { type HookOfQueries, hookOfQueries, productRows, queryHook, type QueryHookDraft, type QuerySizes } from "./query-hook.ts";
 export { createLab } from "./lab.ts";
 export type { Lab, ModelOf, ModelSpec, Named, NameOf } from "./lab-types.ts";
 export { toProgram } from "./mask-program.ts";

@@ -1,4 +1,4 @@
-import type { Program } from "@polyhead/expr";
+import type { Capture, Program } from "@polyhead/expr";
 import type { Count } from "./count.ts";
 import type { ParamSpec, ParamSpecs, Params, Params64 } from "./params.ts";
 import type { TensorLike } from "./tensor-like.ts";
@@ -66,6 +66,17 @@ export interface QkRowHook<T extends TensorLike = TensorLike> extends HookBase<"
 
 export type QkHook<T extends TensorLike = TensorLike> = QkPairHook | QkRowHook<T>;
 
+/**
+ * What a score hook draws from the queries: it adds `scale · Σ_d q[b, h, q, d] · rows[row(h, q, kv), d]` to a score, with q
+ * after its qk hooks. This is data: the attention layer makes the products before the kernel, differentiable in both.
+ */
+export interface QueryRows {
+  /** A learned capture `[rows, headDim]`, the hook's one parameter, under its name. */
+  readonly rows: Capture;
+  /** `h, q, kv → i32`: the row that a score is given. */
+  readonly row: Program;
+}
+
 /** Maps one scaled score: `s → program(s, b, h, q, kv)`; ALiBi, T5's bias, soft capping. */
 export interface ScoreHook extends HookBase<"score"> {
   readonly program: Program;
@@ -75,6 +86,11 @@ export interface ScoreHook extends HookBase<"score"> {
   readonly learned: boolean;
   /** Backing for the learned captures, by capture name. */
   readonly params: ParamSpecs;
+  /**
+   * Present on a hook that reads the queries. Kernels are never given such a hook but one made of it for their call by
+   * `hookOfQueries`; until then its `program` stands for the call of a single query.
+   */
+  readonly queries?: QueryRows;
   /** The law: `program` in float64. */
   reference(score: number, at: ScoreIndex): number;
 }

@@ -30,8 +30,23 @@ export interface ChoiceOption extends OptionBase {
   readonly default?: string;
 }
 
+/** A list of numbers, bounds inclusive; its length is the plugin's business. */
+export interface NumbersOption extends OptionBase {
+  readonly type: "numbers";
+  readonly default?: readonly number[];
+  readonly min?: number;
+  readonly max?: number;
+}
+
+/** Options of their own under one key, such as the parameters of a method that another option would name. */
+export interface GroupOption extends OptionBase {
+  readonly type: "group";
+  readonly options: Readonly<Record<string, OptionSpec>>;
+  readonly default?: Readonly<Record<string, unknown>>;
+}
+
 /** The run-time description of one option: it validates configs that come from JSON or a command line. */
-export type OptionSpec = NumberOption | BooleanOption | StringOption | ChoiceOption;
+export type OptionSpec = NumberOption | BooleanOption | StringOption | ChoiceOption | NumbersOption | GroupOption;
 
 /** One {@link OptionSpec} for every key of the config type `C`, so that the two cannot drift apart. */
 export type OptionSpecs<C = Record<string, unknown>> = { readonly [K in keyof C]-?: OptionSpec };

@@ -6,6 +6,11 @@ import type { PluginBase } from "./plugin-base.ts";
 /** A position encoding for one model: hooks, in the order in which they act. Each hook declares its own parameters. */
 export interface PositionLayer {
   readonly hooks: readonly Hook[];
+  /**
+   * Every attention layer has tensors of its own behind the parameters of the qk and score hooks; default false: all share one
+   * set. The hooks, and so the plan, are the same for all layers either way.
+   */
+  readonly perLayer?: boolean;
 }
 
 export interface PositionPlugin<N extends string = string, S extends Site = Site, C = NoConfig>

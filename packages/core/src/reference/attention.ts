@@ -2,6 +2,7 @@ import { allows } from "../masks.ts";
 import { type Array64, broadcastOffset, zeros64 } from "./array.ts";
 import { checkSizes, queryOffset, type ReferenceInputs, type Sizes } from "./inputs.ts";
 import { hooked } from "./qk.ts";
+import { querySums } from "./queries.ts";
 
 /** The scores at each step of law 1, all `[B, Hq, Tq, Tk]`. */
 export interface ScoreStages {
@@ -87,13 +88,17 @@ export function referenceAttention(inputs: ReferenceInputs): ReferenceOutputs {
   const full = [B, Hq, Tq, Tk];
 
   const raw = rawScores(inputs, sizes);
+  const sums = querySums(inputs, sizes);
   const modified = zeros64(full);
   const masked = zeros64(full);
   eachCell(inputs, sizes, (cell) => {
     const { at, b, h, i, j, global } = cell;
     let s = raw.data[at] ?? 0;
     if (bias !== undefined) s += bias.data[broadcastOffset(bias.shape, [b, h, i, j])] ?? 0;
-    for (const hook of score) s = hook.reference(s, global);
+    for (const [n, hook] of score.entries()) {
+      const drawn = sums[n];
+      s = drawn === undefined ? hook.reference(s, global) : s + drawn(cell);
+    }
     modified.data[at] = s;
     if (additiveMask !== undefined) s += additiveMask.data[broadcastOffset(additiveMask.shape, [b, h, i, j])] ?? 0;
     masked.data[at] = allowed(inputs, cell) ? s : -Infinity;

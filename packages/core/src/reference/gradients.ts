@@ -6,6 +6,7 @@ import { type Cell, type ReferenceOutputs, eachCell, referenceAttention } from "
 import { type CaptureGradients, addAtSite } from "./captures.ts";
 import { checkSizes, type ReferenceInputs } from "./inputs.ts";
 import { hooked, unhooked } from "./qk.ts";
+import { queryPull, querySums, type QueryPull } from "./queries.ts";
 
 export interface ReferenceGradients {
   /** Before the qk hooks, shaped like the inputs. */
@@ -23,6 +24,8 @@ interface HookSlope {
   readonly hook: ScoreHook;
   readonly byScore: Program;
   readonly sites: readonly LoadSite[];
+  /** What the hook adds to the score of a cell whatever that score is, and how its gradient goes on. */
+  readonly drawn?: { sum(cell: Cell): number; readonly pull: QueryPull };
 }
 
 function add(array: Array64, at: number, value: number): void {
@@ -30,11 +33,19 @@ function add(array: Array64, at: number, value: number): void {
 }
 
 /** Runs ds = d loss/d (score after the hooks) back through them; returns d loss/d (score before them). */
-function throughHooks(slopes: readonly HookSlope[], start: number, ds: number, { global }: Cell, captures: CaptureGradients): number {
+function throughHooks(slopes: readonly HookSlope[], start: number, ds: number, cell: Cell, captures: CaptureGradients): number {
+  const { global } = cell;
   const before = [start];
-  for (const { hook } of slopes) before.push(hook.reference(before.at(-1) ?? 0, global));
+  for (const { hook, drawn } of slopes) {
+    const s = before.at(-1) ?? 0;
+    before.push(drawn === undefined ? hook.reference(s, global) : s + drawn.sum(cell));
+  }
   let gradient = ds;
-  for (const [n, { byScore, sites }] of [...slopes.entries()].reverse()) {
+  for (const [n, { byScore, sites, drawn }] of [...slopes.entries()].reverse()) {
+    if (drawn !== undefined) {
+      drawn.pull(cell, gradient);
+      continue;
+    }
     const env = { score: before[n] ?? 0, ...global };
     for (const site of sites) addAtSite(captures, site, env, [gradient]);
     gradient *= evaluate(byScore, env)[0] ?? NaN;
@@ -66,7 +77,11 @@ export function referenceGradients(inputs: ReferenceInputs, dO: Array64, dLse?: 
   const dBias = inputs.bias && zeros64(inputs.bias.shape);
   const dMask = inputs.additiveMask && zeros64(inputs.additiveMask.shape);
   const captures: CaptureGradients = new Map();
-  const slopes = (inputs.score ?? []).map((hook): HookSlope => ({ hook, byScore: derivative(hook.program, "score"), sites: captureDerivatives(hook.program) }));
+  const sums = querySums(inputs, sizes);
+  const slopes = (inputs.score ?? []).map((hook, n): HookSlope => {
+    const [sum, pull] = [sums[n], queryPull(hook, inputs, sizes, dq, captures)];
+    return { hook, byScore: derivative(hook.program, "score"), sites: captureDerivatives(hook.program), ...(sum && pull && { drawn: { sum, pull } }) };
+  });
 
   const rowOf = ({ b, h, i }: Cell): number => (b * Hq + h) * Tq + i;
   const keyOf = ({ b, h, j }: Cell): number => (b * Hkv + Math.floor(h / group)) * Tk + j;
