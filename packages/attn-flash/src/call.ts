@@ -2,6 +2,7 @@ import { PolyheadError, type BoundHook, type KernelInputs, type QkPairHook } fro
 import { learnedTensors, scalarName, scoreProgram, sizesOf, type Sizes } from "@polyhead/attn-mha/kernel";
 import { derived, type BufferSlice, type Scalar } from "@polyhead/gpu";
 import { captureScalar, captureTensor, cast, Tensor, windowOf } from "@polyhead/tensor";
+import { blockScalars, checkedOffsets, type BlockLists, type TileLimits } from "./block-lists.ts";
 import { captureTables } from "./kernels/tables.ts";
 import { asRows, operandOf, padHead, strideScalars } from "./operands.ts";
 import type { FlashForm } from "./spec.ts";
@@ -31,8 +32,12 @@ function inlineHook(hooks: readonly BoundHook<Tensor, QkPairHook>[]): QkPairHook
   return first?.hook;
 }
 
-/** @throws PolyheadError `ATTN_SHAPE`, `ATTN_TABLE`, `ATTN_HOOK`. */
-export function callOf(inputs: KernelInputs<Tensor>, ready: Pick<Call, "q" | "k" | "v">, packed: boolean): Call {
+/**
+ * `blocks`: lists to walk by, and the rows that tiles have.
+ *
+ * @throws PolyheadError `ATTN_SHAPE`, `ATTN_TABLE`, `ATTN_HOOK`, `ATTN_BLOCKS`.
+ */
+export function callOf(inputs: KernelInputs<Tensor>, ready: Pick<Call, "q" | "k" | "v">, packed: boolean, blocks?: { readonly lists: BlockLists; readonly rows: TileLimits }): Call {
   const sizes = sizesOf(inputs);
   const { B, Hq, Hkv, group, Tq, Tk } = sizes;
   const { q, k, v } = ready;
@@ -52,12 +57,13 @@ export function callOf(inputs: KernelInputs<Tensor>, ready: Pick<Call, "q" | "k"
     lengths: lengths !== undefined,
     page: pages?.size ?? 0,
     packed: packed && group > 1,
+    blocks: blocks !== undefined,
   };
   const { tables, scalars } = captureTables(form);
   const learned = new Map([...learnedTensors(score), ...inputs.qk.flatMap(({ hook, params }) => hook.program.captures.flatMap((c) => (params[c.name] === undefined ? [] : [[c, params[c.name]!] as const])))]);
-  const parts = [...tables.map((capture) => learned.get(capture) ?? captureTensor(q.engine, capture)), ...(starts ? [starts] : []), ...(lengths ? [lengths] : []), ...(pages ? [pages.table] : [])];
+  const parts = [...tables.map((capture) => learned.get(capture) ?? captureTensor(q.engine, capture)), ...(starts ? [starts] : []), ...(lengths ? [lengths] : []), ...(pages ? [pages.table] : []), ...(blocks ? [blocks.lists.keysOf, blocks.lists.queriesOf] : [])];
   const ends = parts.map((_, n) => parts.slice(0, n).reduce((sum, { size }) => sum + size, 0));
-  const at = (n: number): number => ends[tables.length + n] ?? 0;
+  const at = (part: Tensor): number => ends[parts.indexOf(part, tables.length)]!;
   const [biasB = 0, biasH = 0, biasI = 0, biasJ = 0] = bias?.shape.map((n, axis) => (n === 1 ? 0 : bias.strides[axis]!)) ?? [];
   const keys = inputs.keys ?? Tk;
   return {
@@ -65,11 +71,12 @@ export function callOf(inputs: KernelInputs<Tensor>, ready: Pick<Call, "q" | "k"
     tables: endToEnd(parts),
     scalars: {
       queries: Tq, rows: form.packed ? group * Tq : Tq, keys, heads: Hq, kvHeads: Hkv, group, batch: B,
-      qOffset: inputs.qOffset, kvOffset: inputs.kvOffset, scale, minusInfinity: -Infinity,
+      ...(blocks ? checkedOffsets(blocks.lists, inputs, sizes, blocks.rows) : { qOffset: inputs.qOffset, kvOffset: inputs.kvOffset }), scale, minusInfinity: -Infinity,
       ...strideScalars("q", operandOf(q)), ...strideScalars("k", operandOf(k)), ...strideScalars("v", operandOf(v)),
-      ...(starts && { startsAt: at(0) }),
-      ...(lengths && { lengthsAt: at(starts ? 1 : 0) }),
-      ...(pages && { pagesAt: at((starts ? 1 : 0) + (lengths ? 1 : 0)), pages: pages.table.shape[1]! }),
+      ...(starts && { startsAt: at(starts) }),
+      ...(lengths && { lengthsAt: at(lengths) }),
+      ...(pages && { pagesAt: at(pages.table), pages: pages.table.shape[1]! }),
+      ...(blocks && { keysOfAt: at(blocks.lists.keysOf), queriesOfAt: at(blocks.lists.queriesOf), ...blockScalars(blocks.lists) }),
       ...(bias && { biasAt: windowOf(bias).at, biasB, biasH, biasI, biasJ }),
       ...Object.fromEntries(scalars.map((capture, n) => [scalarName(n), captureScalar(q.engine, capture)])),
     },

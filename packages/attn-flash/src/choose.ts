@@ -97,7 +97,8 @@ function winner(gpu: Gpu, shape: FlashShape, pass: Pass): ForwardChoice | undefi
 /** The measured winners, else the shipped table. Never measures. */
 export function choose(gpu: Gpu, shape: FlashShape): FlashChoice {
   const { choices, seen } = memory(gpu);
-  const key = shapeClass(shape);
+  const { tile, ...whole } = shape;
+  const key = `${shapeClass(shape)}${tile ? ` tile${tile.q}/${tile.k}` : ""}`;
   let choice = choices.get(key);
   if (choice === undefined) {
     choices.set(key, (choice = {
@@ -105,7 +106,7 @@ export function choose(gpu: Gpu, shape: FlashShape): FlashChoice {
       dq: winner(gpu, shape, "dq") ?? defaultBackward(gpu, shape, "dq"),
       dkv: winner(gpu, shape, "dkv") ?? defaultBackward(gpu, shape, "dkv"),
     }));
-    if (!seen.has(key)) seen.set(key, shape);
+    if (!seen.has(shapeClass(shape))) seen.set(shapeClass(shape), whole);
   }
   return choice;
 }

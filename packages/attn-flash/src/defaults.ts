@@ -1,8 +1,9 @@
+import { PolyheadError } from "@polyhead/core";
 import type { Gpu } from "@polyhead/gpu";
 import type { BackwardChoice, ForwardChoice } from "./choose.ts";
 import { refusal } from "./limits.ts";
 import type { FlashShape } from "./shape.ts";
-import { templateName, type FlashTemplate, type Pass } from "./spec.ts";
+import { templateName, type FlashTemplate, type Pass, type RowTemplate } from "./spec.ts";
 
 type Device = Pick<Gpu, "caps" | "info">;
 
@@ -28,9 +29,9 @@ const below = (n: number): number => 2 ** Math.floor(Math.log2(Math.max(1, n)));
  * taken. Software adapters run a subgroup on SIMD units and emulate workgroup memory, so theirs are tall subgroup tiles.
  * Hardware gets register tiles with workgroup memory for many rows, and a subgroup a row group for few.
  */
-function table({ caps: { subgroupSize: lanes }, info: { software } }: Device, pass: Pass, rows: number): FlashTemplate[] {
+function table({ caps: { subgroupSize: lanes }, info: { software } }: Device, pass: Pass, rows: number, most = Infinity): FlashTemplate[] {
   const subgroup = (r: number, keys: number): FlashTemplate[] => (lanes >= 4 ? [{ kind: "subgroup", lanes, rows: r, keys, subgroups: 1 }] : []);
-  const direct: FlashTemplate = { kind: "row", threads: 64, keys: directKeys(pass), staged: false };
+  const direct: RowTemplate = { kind: "row", threads: Math.min(64, most), keys: directKeys(pass), staged: false };
   if (software) {
     // Compiling a tall tile takes longer than a short problem takes to run.
     const few = pass === "forward" && rows <= 8 ? subgroup(powerOf(rows), 4) : [];
@@ -40,8 +41,15 @@ function table({ caps: { subgroupSize: lanes }, info: { software } }: Device, pa
   return [
     ...(pass === "forward" && rows <= 8 ? subgroup(powerOf(rows), lanes >= 32 ? 1 : 4) : []),
     tile(16, 16, 4, 4), tile(16, 8, 4, 4), tile(8, 8, 4, 4), tile(16, 4, 2, 2),
-    ...subgroup(8, 1), { kind: "row", threads: 64, keys: 4, staged: true }, direct, { kind: "unfused" },
+    ...subgroup(8, 1), { ...direct, keys: 4, staged: true }, direct, { kind: "unfused" },
   ];
+}
+
+/** @throws PolyheadError `ATTN_BLOCKS` where block lists rule out all that the shape leaves. */
+function first(gpu: Device, shape: FlashShape, pass: Pass, rows: number): FlashTemplate {
+  const found = table(gpu, pass, rows, shape.tile?.[pass === "dkv" ? "k" : "q"]).find((t) => refusal(t, shape, gpu.caps, pass) === undefined);
+  if (found === undefined) throw new PolyheadError("ATTN_BLOCKS", `block lists for heads of ${shape.d} and ${shape.dv}, which no fused template takes in ${pass}; expected smaller heads`, "leave the block lists out: the mask says the same");
+  return found;
 }
 
 /** Workgroups that keep a device busy. */
@@ -51,12 +59,12 @@ export function defaultForward(gpu: Device, shape: FlashShape): ForwardChoice {
   const { batch, heads, kvHeads, queries, keys } = shape;
   const packed = kvHeads < heads && queries <= 8;
   const rows = packed ? (queries * heads) / kvHeads : queries;
-  const template = table(gpu, "forward", rows).find((t) => refusal(t, shape, gpu.caps, "forward") === undefined)!;
+  const template = first(gpu, shape, "forward", rows);
   const workgroups = batch * (packed ? kvHeads : heads) * Math.ceil(rows / 16);
   const splits = rows > 64 ? 1 : Math.min(64, below(Math.max(1, enough(gpu) / workgroups)), below(Math.max(1, keys / 256)));
   return { template, splits: template.kind === "unfused" ? 1 : splits, packed };
 }
 
 export function defaultBackward(gpu: Device, shape: FlashShape, pass: "dq" | "dkv"): BackwardChoice {
-  return { template: table(gpu, pass, pass === "dq" ? shape.queries : shape.keys).find((t) => refusal(t, shape, gpu.caps, pass) === undefined)! };
+  return { template: first(gpu, shape, pass, pass === "dq" ? shape.queries : shape.keys) };
 }

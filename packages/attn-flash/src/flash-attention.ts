@@ -2,17 +2,21 @@ import { PolyheadError, type KernelInputs, type KernelOutputs } from "@polyhead/
 import { learnedTables, learnedTensors, scoreAnomalies, unfusedAttention } from "@polyhead/attn-mha/kernel";
 import { linkMany, sumTo, type Tensor } from "@polyhead/tensor";
 import { runDelta, runDkv, runDq, runDs, runLearn } from "./backward.ts";
+import type { BlockLists, TileLimits } from "./block-lists.ts";
 import { callOf, readable, type Call } from "./call.ts";
 import { choose, type FlashChoice } from "./choose.ts";
 import { runForward } from "./forward.ts";
+import { straddles, tileRows } from "./limits.ts";
 import { asRows, cutHead } from "./operands.ts";
 import { pullBack } from "./pull-back.ts";
-import { shapeOf } from "./shape.ts";
-import { isFused, type FusedTemplate } from "./spec.ts";
+import { shapeOf, type FlashShape } from "./shape.ts";
+import { isFused, templateName, type FusedTemplate, type Pass } from "./spec.ts";
 
 export interface FlashOptions {
   /** Forces templates, pass by pass; the rest are chosen: what was measured on this adapter, else the shipped table. */
   readonly templates?: Partial<FlashChoice>;
+  /** Blocks to walk over, and no others. They leave out nothing that the mask allows, which is not asked about full ones. */
+  readonly blocks?: BlockLists;
 }
 
 /**
@@ -23,24 +27,41 @@ export interface FlashOptions {
  * natural log-sum-exp `[B, Hq, Tq]`, f32. Gradients reach q, k, v, the bias and tables that score hooks learn; the same bits
  * on every run. A learned bias costs an array of `[B, Hq, Tq, Tk]` in backward; a learned table, eight bytes an element.
  *
- * @throws PolyheadError `ATTN_SHAPE`, `ATTN_TABLE`, `ATTN_HOOK`, `ATTN_DROPOUT`.
+ * @throws PolyheadError `ATTN_SHAPE`, `ATTN_TABLE`, `ATTN_HOOK`, `ATTN_DROPOUT`, `ATTN_BLOCKS`.
  */
-export function flashAttention(inputs: KernelInputs<Tensor>, { templates }: FlashOptions = {}): KernelOutputs<Tensor> {
+export function flashAttention(inputs: KernelInputs<Tensor>, { templates, blocks }: FlashOptions = {}): KernelOutputs<Tensor> {
   const { engine } = inputs.q;
   if (inputs.dropout > 0) throw new PolyheadError("ATTN_DROPOUT", `dropout of ${inputs.dropout} in a fused kernel`, "plan with dropout: true, which chooses the unfused kernel");
   return engine.scope(() => {
     const ready = readable(inputs);
-    const choice = { ...choose(engine.gpu, shapeOf(inputs, ready)), ...templates };
-    const { template, splits, packed } = choice.forward;
+    const shape = shapeOf(inputs, ready, blocks);
+    const choice = { ...choose(engine.gpu, shape), ...templates };
+    const lists = blocks && { lists: blocks, rows: tilesOf(choice, shape, engine.gradEnabled) };
+    const { template, splits } = choice.forward;
     const backward = [choice.dq.template, choice.dkv.template].filter(isFused);
     // Without one fused pass, the scores are in memory anyway.
     if (!isFused(template) || (engine.gradEnabled && backward.length < 2)) return unfusedAttention(inputs);
     scoreAnomalies(inputs);
-    const call = callOf(inputs, ready, packed);
+    const packed = choice.forward.packed && sharesBlocks(blocks, shape);
+    const call = callOf(inputs, ready, packed, lists);
     const { o, lse } = engine.noGrad(() => engine.scope(() => runForward(call, template, splits)));
     linkBackward(inputs, call, { o, lse }, backward);
     return { o: cutHead(o, inputs.v.shape[3]!), lse };
   });
+}
+
+/** Whether the query heads of a group, as rows of one tile, walk over the same blocks. */
+const sharesBlocks = (blocks: BlockLists | undefined, { tile }: FlashShape): boolean => blocks === undefined || (blocks.heads === 1 && tile?.q === Infinity);
+
+/** The rows of the largest tiles of a choice. @throws PolyheadError `ATTN_BLOCKS` where one does not lie within blocks. */
+function tilesOf(choice: FlashChoice, shape: FlashShape, backward: boolean): TileLimits {
+  const rows = (pass: Pass): number => {
+    const { template } = choice[pass];
+    const why = straddles(template, shape, pass);
+    if (why !== undefined) throw new PolyheadError("ATTN_BLOCKS", `template '${templateName(template)}' with block lists in ${pass}: ${why}; expected tiles within blocks`, "do not force it, or force a smaller one");
+    return isFused(template) ? tileRows(template) : 1;
+  };
+  return { q: backward ? Math.max(rows("forward"), rows("dq")) : rows("forward"), k: backward ? rows("dkv") : 1 };
 }
 
 /** Hangs o and lse on the tape. */

@@ -1,3 +1,4 @@
+export type { BlockLists } from "./block-lists.ts";
 export { allTemplates, choose, type BackwardChoice, type FlashChoice, type FlashReason, type ForwardChoice } from "./choose.ts";
 export { flashAttention, type FlashOptions } from "./flash-attention.ts";
 export { shapeClass, type FlashShape } from "./shape.ts";

@@ -2,10 +2,25 @@ import type { GpuCaps } from "@polyhead/gpu";
 import { rowValues, stagedRows } from "./kernels/row-parts.ts";
 import { tileLayout } from "./kernels/tile-parts.ts";
 import type { FlashShape } from "./shape.ts";
-import type { FlashTemplate, Pass } from "./spec.ts";
+import { isFused, type FlashTemplate, type FusedTemplate, type Pass } from "./spec.ts";
 
 /** Why a template cannot, or should not, be used for a shape; undefined where it may. */
-export function refusal(t: FlashTemplate, { queries, keys, heads, kvHeads, d, dv }: FlashShape, caps: Pick<GpuCaps, "invocations" | "workgroupBytes" | "subgroups" | "subgroupSize">, pass: Pass): string | undefined {
+export function refusal(t: FlashTemplate, shape: FlashShape, caps: Pick<GpuCaps, "invocations" | "workgroupBytes" | "subgroups" | "subgroupSize">, pass: Pass): string | undefined {
+  return straddles(t, shape, pass) ?? tooMuch(t, shape, caps, pass);
+}
+
+/** Rows of one side that a tile of a template takes together: what must lie within one block of a list. */
+export const tileRows = (t: FusedTemplate): number => (t.kind === "subgroup" ? t.rows : t.kind === "row" ? t.threads : t.y * t.rows);
+
+/** Why a template cannot follow the block lists of a shape. */
+export function straddles(t: FlashTemplate, { tile }: Pick<FlashShape, "tile">, pass: Pass): string | undefined {
+  if (tile === undefined) return undefined;
+  if (!isFused(t)) return "it has all scores in memory, whatever block lists say";
+  const most = tile[pass === "dkv" ? "k" : "q"];
+  return most !== Infinity && most % tileRows(t) !== 0 ? `its tiles have ${tileRows(t)} rows, of which ${most} are no multiple` : undefined;
+}
+
+function tooMuch(t: FlashTemplate, { queries, keys, heads, kvHeads, d, dv }: FlashShape, caps: Pick<GpuCaps, "invocations" | "workgroupBytes" | "subgroups" | "subgroupSize">, pass: Pass): string | undefined {
   const rows = pass === "dkv" ? keys : queries <= 64 ? queries * (heads / kvHeads) : queries;
   switch (t.kind) {
     case "unfused":

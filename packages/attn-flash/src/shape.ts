@@ -1,6 +1,7 @@
 import type { KernelInputs, Mask } from "@polyhead/core";
 import { sizesOf } from "@polyhead/attn-mha/kernel";
 import type { Tensor } from "@polyhead/tensor";
+import { tileLimits, type BlockLists, type TileLimits } from "./block-lists.ts";
 
 /** What decides how fast a template is. */
 export interface FlashShape {
@@ -15,14 +16,17 @@ export interface FlashShape {
   readonly half: boolean;
   /** Hooks, a bias or a mask beyond ranges act on each score. */
   readonly hooked: boolean;
+  /** With block lists, the rows that tiles may have. It does not tell classes apart. */
+  readonly tile?: TileLimits;
 }
 
 /** See {@link FlashShape.hooked}; of inputs, or of a problem, which knows of no bias. */
 export const isHooked = ({ mask, score, bias }: { readonly mask: Mask; readonly score: readonly unknown[]; readonly bias?: unknown }): boolean => score.length > 0 || bias !== undefined || !["full", "causal", "window", "prefix"].includes(mask.kind);
 
-export function shapeOf(inputs: KernelInputs<Tensor>, { q, k, v }: { readonly q: Tensor; readonly k: Tensor; readonly v: Tensor }): FlashShape {
-  const { B, Hq, Hkv, Tq, Tk } = sizesOf(inputs);
-  return { batch: B, heads: Hq, kvHeads: Hkv, queries: Tq, keys: Tk, d: q.shape[3]!, dv: v.shape[3]!, half: k.dtype === "f16", hooked: isHooked(inputs) };
+export function shapeOf(inputs: KernelInputs<Tensor>, { q, k, v }: { readonly q: Tensor; readonly k: Tensor; readonly v: Tensor }, blocks?: BlockLists): FlashShape {
+  const sizes = sizesOf(inputs);
+  const { B, Hq, Hkv, Tq, Tk } = sizes;
+  return { batch: B, heads: Hq, kvHeads: Hkv, queries: Tq, keys: Tk, d: q.shape[3]!, dv: v.shape[3]!, half: k.dtype === "f16", hooked: isHooked(inputs), ...(blocks && { tile: tileLimits(blocks, inputs, sizes) }) };
 }
 
 /** Shapes of one class share a winner: lengths and work to the nearest power of two. */

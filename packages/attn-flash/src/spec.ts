@@ -81,6 +81,8 @@ export interface FlashForm {
   readonly page: number;
   /** The query heads of a group are rows of one problem, so that they share the keys they read. */
   readonly packed: boolean;
+  /** Lists name the blocks that are walked: kernels/blocks.ts. */
+  readonly blocks: boolean;
 }
 
 /** Equal for forms that give equal code. */

@@ -5,6 +5,7 @@
 import { defineKernel, wgsl, type Kernel } from "@polyhead/gpu";
 import type { FlashForm, RowTemplate } from "../spec.ts";
 import { backwardBindings, BACKWARD_PARAMS, giveCells, learnt, outputOf, queryWalk, wantsSlope, type Emit } from "./backward-frame.ts";
+import { overKeys, overQueries } from "./blocks.ts";
 import { cellOf, differentiate, fmaDot, judge } from "./cells.ts";
 import { frame, frameParams, MASKED, range, rawScale } from "./frame.ts";
 import { each, walk } from "./row-parts.ts";
@@ -66,14 +67,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   ${querySide.open("", "i")}
   ${ownRows(form, loops, querySide)}
   ${emit === "dq" ? zeroed("sums", form.d / 4, eachX) : ""}
-  ${loop("j0", (k, v) => wgsl`
+  ${overKeys(form, { first: "row0", head: "h", parted: false }, loop("j0", (k, v) => wgsl`
     ${products(form, keys, loops, k, v)}
     ${judge(form, cells)}
     if (j0 < loEdge || j0 + ${keys}i > min(hiEdge, hi)) {
-      ${T.map((t) => `c${t} = select(${MASKED}, c${t}, (j0 + ${t}i >= loOwn) & (j0 + ${t}i < hiOwn));`)}
+      ${T.map((t) => `c${t} = select(${MASKED}, c${t}, (j0 + ${t}i >= loOwn) & (j0 + ${t}i < min(hiOwn, hi)));`)}
     }
     ${differentiate(form, cells, slope)}
-    ${emit === "dq" ? eachX(sumInto("sums", keys, "e", k)) : giveCells(form, emit, cells, () => "row0 + thread < params.queries", () => "row")}`)}
+    ${emit === "dq" ? eachX(sumInto("sums", keys, "e", k)) : giveCells(form, emit, cells, () => "row0 + thread < params.queries", () => "row")}`))}
   ${emit === "dq" ? wgsl`if (row0 + thread < params.queries) {
     ${eachX((c) => `out[row * params.depth + ${c}] = sums[${c}] * params.scale;`)}
   }` : learnt(emit)}
@@ -112,7 +113,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   ${zeroed("sumsY", form.dv / 4, eachY)}
   for (var member = 0u; member < params.group; member++) {
     let h = hk * params.group + member;
-    ${loop("i0", (q, g) => wgsl`
+    ${overQueries(form, loop("i0", (q, g) => wgsl`
     ${T.map((t) => `let ld${t} = ld[(b * params.heads + h) * params.queries + i_${t}];`)}
     ${products(form, keys, loops, q, g)}
     ${judge(form, cells)}
@@ -121,7 +122,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     }
     ${differentiate(form, cells, slope)}
     ${eachX(sumInto("sumsX", keys, "e", q))}
-    ${eachY(sumInto("sumsY", keys, "p", g))}`)}
+    ${eachY(sumInto("sumsY", keys, "p", g))}`))}
   }
   if (own < params.keyRows) {
     let row = (b * params.kvHeads + hk) * params.keyRows + own;

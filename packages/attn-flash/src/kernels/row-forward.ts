@@ -3,6 +3,7 @@
 //   s<t>, p<t>   score and weight of key t of the step        m, l   maximum and sum of its row
 import { defineKernel, wgsl, type Kernel } from "@polyhead/gpu";
 import type { FlashForm, RowTemplate } from "../spec.ts";
+import { overKeys } from "./blocks.ts";
 import { fmaDot, judge } from "./cells.ts";
 import { frame, frameParams, inputBindings, MASKED, range, rawScale, UNSEEN } from "./frame.ts";
 import { each, walk } from "./row-parts.ts";
@@ -33,7 +34,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   ${index("", `min(row0 + thread, params.rows - 1u)`)}
   ${keyWalk(form, "row0", `min(row0 + ${threads - 1}u, params.rows - 1u)`, true)}
   let loOwn = keyLo(${q("i")}, b);
-  let hiOwn = min(keyHi(${q("i")}, b), hi);
+  let hiOwn = keyHi(${q("i")}, b);
   let qb = queryBase(b, ${head("")}, i);
   var own: array<vec4f, ${form.d / 4}>;
   ${eachX((c) => `own[${c}] = qRow(qb, ${c}, ${q("i")}, i32(${head("")})) * ${rawScale(form)};`)}
@@ -41,19 +42,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   var l = 0.0;
   var sums: array<vec4f, ${form.dv / 4}>;
   ${eachY((c) => `sums[${c}] = vec4f(0.0);`)}
-  ${loop("j0", (k, v) => wgsl`
+  ${overKeys(form, { first: form.packed ? "0u" : "row0", head: form.packed ? "0u" : "h", parted: true }, loop("j0", (k, v) => wgsl`
     ${T.map((t) => `var s${t} = 0.0;`)}
     ${eachX((c) => `{ let a = own[${c}]; ${T.map((t) => `let k${t} = ${k(t, c)}; s${t} = ${fmaDot("a", `k${t}`, `s${t}`)};`).join(" ")} }`)}
     ${judge(form, T.map((t) => ({ raw: `s${t}`, score: `s${t}`, h: head(""), i: "i", j: `j_${t}` })))}
     if (j0 < loEdge || j0 + ${keys}i > min(hiEdge, hi)) {
-      ${T.map((t) => `s${t} = select(${MASKED}, s${t}, (j0 + ${t}i >= loOwn) & (j0 + ${t}i < hiOwn));`)}
+      ${T.map((t) => `s${t} = select(${MASKED}, s${t}, (j0 + ${t}i >= loOwn) & (j0 + ${t}i < min(hiOwn, hi)));`)}
     }
     let n = ${T.reduce((most, t) => `max(${most}, s${t})`, "m")};
     let f = exp2(m - n);
     m = n;
     ${T.map((t) => `let p${t} = exp2(s${t} - n);`)}
     l = l * f + ${T.map((t) => `p${t}`).join(" + ")};
-    ${eachY((c) => `sums[${c}] = ${T.reduce((sum, t) => `fma(vec4f(p${t}), ${v(t, c)}, ${sum})`, `sums[${c}] * f`)};`)}`)}
+    ${eachY((c) => `sums[${c}] = ${T.reduce((sum, t) => `fma(vec4f(p${t}), ${v(t, c)}, ${sum})`, `sums[${c}] * f`)};`)}`))}
   if (row0 + thread < params.rows) {
     let whole = select(0.0, 1.0 / l, l > 0.0);
     let at = outputBase(b, ${head("")}, i, u32(part));

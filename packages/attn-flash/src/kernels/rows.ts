@@ -43,14 +43,16 @@ export function rowHeads({ packed }: Pick<FlashForm, "packed">): RowHeads {
  * Declares what query rows first … last walk over: keys lo … hi; between loEdge and hiEdge all rows see all of them, but for
  * what `allowed` says; firstJ … lastJ may be read. Where `part` is declared, lo and hi keep to that split of the keys.
  */
-export function keyWalk({ packed }: Pick<FlashForm, "packed">, first: string, last: string, parted: boolean): string {
+export function keyWalk({ packed, blocks }: Pick<FlashForm, "packed" | "blocks">, first: string, last: string, parted: boolean): string {
   const [a, z] = packed ? ["0u", "params.queries - 1u"] : [first, last];
   const bound = (side: "Lo" | "Hi", i: string): string => `key${side}(i32(${i}) + params.qOffset, b)`;
+  // With lists, a split is a share of the list.
+  const cut = parted && !blocks;
   return wgsl`
   let firstJ = firstKey(b);
   let lastJ = endKey(b) - 1i;
   let loEdge = ${bound("Lo", z)};
   let hiEdge = ${bound("Hi", a)};
-  let lo = ${parted ? `max(${bound("Lo", a)}, part * params.span)` : bound("Lo", a)};
-  let hi = ${parted ? `min(${bound("Hi", z)}, (part + 1i) * params.span)` : bound("Hi", z)};`;
+  let lo = ${cut ? `max(${bound("Lo", a)}, part * params.span)` : bound("Lo", a)};
+  let hi = ${cut ? `min(${bound("Hi", z)}, (part + 1i) * params.span)` : bound("Hi", z)};`;
 }

@@ -6,6 +6,7 @@
 import { defineKernel, wgsl, type Kernel } from "@polyhead/gpu";
 import type { FlashForm, SubgroupTemplate } from "../spec.ts";
 import { backwardBindings, BACKWARD_PARAMS, giveCells, learnt, outputOf, queryWalk, wantsSlope, type Emit } from "./backward-frame.ts";
+import { overKeys, overQueries } from "./blocks.ts";
 import { cellOf, differentiate, fmaDot, judge } from "./cells.ts";
 import { frame, frameParams, MASKED, range, rawScale } from "./frame.ts";
 import { keyWalk } from "./rows.ts";
@@ -74,6 +75,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   ${R.map((r) => [`let i${r} = min(row0 + ${r}u, params.queries - 1u); let ld${r} = ld[(b * params.heads + h) * params.queries + i${r}];`, ...C.map((c) => `var x${r}_${c} = ${columns.piece}(0.0);`)])}
   ${keyWalk(form, "i0", `i${rows - 1}`, false)}
   ${range(Math.ceil(rows / lanes)).map((a) => `let mine${a} = min(row0 + ${a * lanes}u + ${laneRowOf(rows, lanes)}, params.queries - 1u); let qb${a} = queryBase(b, h, mine${a}); let gb${a} = gradientBase(b, h, mine${a}); let qp${a} = i32(mine${a}) + params.qOffset;`)}
+  ${overKeys(form, { first: "i0", head: "h", parted: false }, wgsl`
   for (var j0 = lo; j0 < hi; j0 += ${step}i) {
     ${T.map((t) => `let j_${t} = u32(clamp(j0 + ${t * lanes}i + i32(lane), firstJ, lastJ)); let kb_${t} = keyBase(b, hk, j_${t}); let vb_${t} = valueBase(b, hk, j_${t});`)}
     ${R.map((r) => T.map((t) => `var s${r}_${t} = 0.0; var dp${r}_${t} = 0.0;`))}
@@ -81,7 +83,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     ${products(R, T, lanes, "dp", "params.depthV", (a) => `g[gb${a} + d]`, (t) => `vRow(vb_${t}, d)`)}
     ${judge(form, cells)}
     if (j0 < loEdge || j0 + ${step}i > min(hiEdge, hi)) {
-      ${R.map((r) => [`let lo${r} = keyLo(i32(i${r}) + params.qOffset, b); let hi${r} = keyHi(i32(i${r}) + params.qOffset, b);`, ...T.map((t) => `c${r}_${t} = select(${MASKED}, c${r}_${t}, (j0 + ${t * lanes}i + i32(lane) >= lo${r}) & (j0 + ${t * lanes}i + i32(lane) < hi${r}));`)])}
+      ${R.map((r) => [`let lo${r} = keyLo(i32(i${r}) + params.qOffset, b); let hi${r} = min(keyHi(i32(i${r}) + params.qOffset, b), hi);`, ...T.map((t) => `c${r}_${t} = select(${MASKED}, c${r}_${t}, (j0 + ${t * lanes}i + i32(lane) >= lo${r}) & (j0 + ${t * lanes}i + i32(lane) < hi${r}));`)])}
     }
     ${differentiate(form, cells, slope)}
     ${emit === "dq" ? wgsl`
@@ -92,7 +94,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         ${R.map((r) => [...range(4).map((i) => `let f${r}_${i} = subgroupBroadcast(e${r}, ${i}u);`), ...C.map((c) => `x${r}_${c} = ${range(4).reduce((sum, i) => `fma(${columns.piece}(f${r}_${i}), w${i}_${c}, ${sum})`, `x${r}_${c}`)};`), turn(`e${r}`, lanes)])}
       }
     }` : giveCells(form, emit, cells, (n) => `row0 + ${Math.floor(n / keys)}u < params.queries`, (n) => `((b * params.heads + h) * params.queries + i${Math.floor(n / keys)})`)}
-  }
+  }`)}
   ${emit === "dq" ? R.map((r) => [`if (row0 + ${r}u < params.queries) {`, ...C.map((c) => `  ${columns.guard(c)}{ out[((b * params.heads + h) * params.queries + i${r}) * ${form.d / columns.width}u + ${c * lanes}u + lane] = x${r}_${c} * params.scale; }`), "}"]) : learnt(emit)}
 }`,
   });
@@ -130,6 +132,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   ${range(Math.ceil(rows / lanes)).map((a) => `let mine${a} = u32(clamp(i32(row0 + ${a * lanes}u + ${laneRowOf(rows, lanes)}), firstJ, lastJ)); let kb${a} = keyBase(b, hk, mine${a}); let vb${a} = valueBase(b, hk, mine${a}); let kp${a} = i32(mine${a}) + params.kvOffset;`)}
   for (var member = 0u; member < params.group; member++) {
     let h = hk * params.group + member;
+    ${overQueries(form, wgsl`
     for (var i0 = lo; i0 < hi; i0 += ${step}i) {
       ${T.map((t) => `let i_${t} = min(u32(i0) + ${t * lanes}u + lane, params.queries - 1u); let qb_${t} = queryBase(b, h, i_${t}); let gb_${t} = gradientBase(b, h, i_${t}); let ld_${t} = ld[(b * params.heads + h) * params.queries + i_${t}];`)}
       ${R.map((r) => T.map((t) => `var s${r}_${t} = 0.0; var dp${r}_${t} = 0.0;`))}
@@ -137,7 +140,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       ${products(R, T, lanes, "dp", "params.depthV", (a) => `vRow(vb${a}, d)`, (t) => `g[gb_${t} + d]`)}
       ${judge(form, cells)}
       if (i0 < edgeLo || i0 + ${step}i > min(edgeHi, hi) || edgeRows) {
-        ${T.map((t) => [`let lo_${t} = keyLo(i32(i_${t}) + params.qOffset, b); let hi_${t} = select(0i, keyHi(i32(i_${t}) + params.qOffset, b), i0 + ${t * lanes}i + i32(lane) < i32(params.queries));`, ...R.map((r) => `c${r}_${t} = select(${MASKED}, c${r}_${t}, in${r} & (i32(j${r}) >= lo_${t}) & (i32(j${r}) < hi_${t}));`)])}
+        ${T.map((t) => [`let lo_${t} = keyLo(i32(i_${t}) + params.qOffset, b); let hi_${t} = select(0i, keyHi(i32(i_${t}) + params.qOffset, b), i0 + ${t * lanes}i + i32(lane) < hi);`, ...R.map((r) => `c${r}_${t} = select(${MASKED}, c${r}_${t}, in${r} & (i32(j${r}) >= lo_${t}) & (i32(j${r}) < hi_${t}));`)])}
       }
       ${differentiate(form, cells, slope)}
       for (var t = 0u; t < params.sets; t++) {
@@ -157,7 +160,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
           ])}
         }
       }
-    }
+    }`)}
   }
   ${R.map((r) => [
     `if (j${r} < params.keyRows) {`,

@@ -4,6 +4,7 @@
 //   m, l     maximum (the same in all lanes) and sum (of this lane's keys) of each row
 import { defineKernel, wgsl, type Kernel } from "@polyhead/gpu";
 import type { FlashForm, SubgroupTemplate } from "../spec.ts";
+import { overKeys } from "./blocks.ts";
 import { fmaDot, judge } from "./cells.ts";
 import { frame, frameParams, inputBindings, MASKED, range, rawScale, UNSEEN } from "./frame.ts";
 import { keyWalk, lseOf, OUTPUT, outputParams, rowHeads } from "./rows.ts";
@@ -55,6 +56,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   ${R.map((r) => [index(r, `min(row0 + ${r}u, params.rows - 1u)`), `var m${r} = ${UNSEEN}; var l${r} = 0.0;`, ...C.map((c) => `var o${r}_${c} = ${piece}(0.0);`)])}
   ${keyWalk(form, "i0", `i${rows - 1}`, true)}
   ${range(quads).map((a) => `let own${a} = min(row0 + ${a * lanes}u + ${laneRow}, params.rows - 1u); ${rowOf(form, `own${a}`, a)}`)}
+  ${overKeys(form, { first: form.packed ? "0u" : "i0", head: form.packed ? "0u" : "h", parted: true }, wgsl`
   for (var j0 = lo; j0 < hi; j0 += ${step}i) {
     ${T.map((t) => `let j_${t} = u32(clamp(j0 + ${t * lanes}i + i32(lane), firstJ, lastJ)); let kb_${t} = keyBase(b, hk, j_${t});`)}
     ${R.map((r) => T.map((t) => `var s${r}_${t} = 0.0;`))}
@@ -82,7 +84,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         ${R.map((r) => [...range(4).map((i) => `let w${r}_${i} = subgroupBroadcast(p${r}, ${i}u);`), ...C.map((c) => `o${r}_${c} = ${range(4).reduce((sum, i) => `fma(${piece}(w${r}_${i}), v${i}_${c}, ${sum})`, `o${r}_${c}`)};`), turn(`p${r}`, lanes)])}
       }
     }
-  }
+  }`)}
   ${R.map((r) => [
     `let sum${r} = subgroupAdd(l${r});`,
     `if (row0 + ${r}u < params.rows) {`,

@@ -1,9 +1,11 @@
 // One binding for all that hooks, mask, padding and pages read, so that every kernel stays within eight storage buffers:
-//   tables: array<i32>   captures (f32 as bits), end to end; then starts [B], lengths [B], page table [B, params.pages]
+//   tables: array<i32>   captures (f32 as bits), end to end; then starts [B], lengths [B], page table
+//                        [B, params.pages], lists of blocks (kernels/blocks.ts)
 import { linearIndex, type Capture } from "@polyhead/core";
 import type { ParamType } from "@polyhead/gpu";
 import { offsetsOf, scalarName } from "@polyhead/attn-mha/kernel";
 import type { FlashForm } from "../spec.ts";
+import { BLOCK_PARAMS } from "./blocks.ts";
 
 export interface CaptureTables {
   /** With an axis, or learned: in this order in the binding. */
@@ -20,7 +22,7 @@ export function captureTables({ program, qk }: Pick<FlashForm, "program" | "qk">
 }
 
 /** Whether a kernel of this form has the binding `tables` at all. */
-export const hasTables = (form: FlashForm): boolean => captureTables(form).tables.length > 0 || form.starts || form.lengths || form.page > 0;
+export const hasTables = (form: FlashForm): boolean => captureTables(form).tables.length > 0 || form.starts || form.lengths || form.page > 0 || form.blocks;
 
 export interface TableCode {
   readonly params: Readonly<Record<string, ParamType>>;
@@ -38,6 +40,7 @@ export function tableCode(form: FlashForm): TableCode {
       ...(form.starts && { startsAt: "u32" as const }),
       ...(form.lengths && { lengthsAt: "u32" as const }),
       ...(form.page > 0 && { pagesAt: "u32" as const, pages: "u32" as const }),
+      ...(form.blocks && BLOCK_PARAMS),
     },
     functions: tables.map((capture, n) => loader(capture, n, offsets.get(capture) ?? 0)).join("\n"),
     read: (capture, index) => {

@@ -5,6 +5,7 @@
 import { defineKernel, wgsl, type Kernel } from "@polyhead/gpu";
 import type { FlashForm, TileTemplate } from "../spec.ts";
 import { backwardBindings, BACKWARD_PARAMS, giveCells, learnt, outputOf, queryWalk, wantsSlope, type Emit } from "./backward-frame.ts";
+import { overKeys, overQueries } from "./blocks.ts";
 import { cellOf, differentiate, judge } from "./cells.ts";
 import { frame, frameParams, MASKED, range, rawScale } from "./frame.ts";
 import { keyWalk } from "./rows.ts";
@@ -54,18 +55,19 @@ ${head(template, layout)}
   ${R.map((r) => `let i${r} = min(own0 + ${r}u, params.queries - 1u); let line${r} = (b * params.heads + h) * params.queries + i${r}; let ld${r} = ld[line${r}];`)}
   ${emit === "dq" ? zeros("x", rows, columns(quads, x)) : ""}
   ${keyWalk(form, "row0", `min(row0 + ${own - 1}u, params.queries - 1u)`, false)}
+  ${overKeys(form, { first: "row0", head: "h", parted: false }, wgsl`
   for (var j0 = lo; j0 < hi; j0 += ${other}i) {
     ${T.map((t) => `let at_${t} = j0 + ${t * x}i + i32(tx); let j_${t} = ${keySide.clamp(`at_${t}`)};`)}
     ${products(form, template, layout, querySide, keySide, "j0")}
     ${judge(form, cells)}
     if (j0 < loEdge || j0 + ${other}i > min(hiEdge, hi)) {
-      ${R.map((r) => [`let lo${r} = keyLo(i32(i${r}) + params.qOffset, b); let hi${r} = keyHi(i32(i${r}) + params.qOffset, b);`, ...T.map((t) => `c${r}_${t} = select(${MASKED}, c${r}_${t}, (at_${t} >= lo${r}) & (at_${t} < hi${r}));`)])}
+      ${R.map((r) => [`let lo${r} = keyLo(i32(i${r}) + params.qOffset, b); let hi${r} = min(keyHi(i32(i${r}) + params.qOffset, b), hi);`, ...T.map((t) => `c${r}_${t} = select(${MASKED}, c${r}_${t}, (at_${t} >= lo${r}) & (at_${t} < hi${r}));`)])}
     }
     ${differentiate(form, cells, slope)}
     ${emit === "dq"
       ? [...storeWeights(template, layout, "e"), sumUp(form, template, layout, "x", quads, `min(${other}i, hi - j0)`, readX(keySide, "j0"))]
       : giveCells(form, emit, cells, (n) => `own0 + ${Math.floor(n / keys)}u < params.queries`, (n) => `line${Math.floor(n / keys)}`)}
-  }
+  }`)}
   ${emit === "dq" ? R.map((r) => [`if (own0 + ${r}u < params.queries) {`, ...storeColumns(quads, x, "out", `line${r} * ${quads}u`, (c) => `x${r}_${c} * params.scale`), "}"]) : learnt(emit)}
 }`,
   });
@@ -97,6 +99,7 @@ ${head(template, layout)}
   ${zeros("y", rows, columns(quadsV, x))}
   for (var member = 0u; member < params.group; member++) {
     let h = hk * params.group + member;
+    ${overQueries(form, wgsl`
     for (var i0 = lo; i0 < hi; i0 += ${other}i) {
     ${T.map((t) => `let at_${t} = i0 + ${t * x}i + i32(tx); let i_${t} = ${querySide.clamp(`at_${t}`)}; let ld_${t} = ld[(b * params.heads + h) * params.queries + i_${t}];`)}
     ${products(form, template, layout, keySide, querySide, "i0")}
@@ -110,7 +113,7 @@ ${head(template, layout)}
     workgroupBarrier();
     ${storeWeights(template, layout, "e")}
     ${sumUp(form, template, layout, "x", quads, count, readX(querySide, "i0"))}
-    }
+    }`)}
   }
   ${R.map((r) => [
     `if (own0 + ${r}u < params.keyRows) {`,

@@ -3,6 +3,7 @@
 //   m<r>, l<r>           maximum of a row, which its threads agree on at each step, and sum of this thread's keys
 import { defineKernel, wgsl, type Kernel } from "@polyhead/gpu";
 import type { FlashForm, TileTemplate } from "../spec.ts";
+import { overKeys } from "./blocks.ts";
 import { judge } from "./cells.ts";
 import { frame, frameParams, inputBindings, MASKED, range, rawScale, UNSEEN } from "./frame.ts";
 import { keyWalk, lseOf, OUTPUT, outputParams, rowHeads } from "./rows.ts";
@@ -34,6 +35,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   ${of("group.y")}
   ${R.map((r) => [index(r, `min(row0 + ty * ${rows}u + ${r}u, params.rows - 1u)`), `var m${r} = ${UNSEEN}; var l${r} = 0.0;`, ...C.map((c) => `var o${r}_${c} = vec4f(0.0);`)])}
   ${keyWalk(form, "row0", `min(row0 + ${own - 1}u, params.rows - 1u)`, true)}
+  ${overKeys(form, { first: form.packed ? "0u" : "row0", head: form.packed ? "0u" : "h", parted: true }, wgsl`
   for (var j0 = lo; j0 < hi; j0 += ${other}i) {
     ${T.map((t) => `let at_${t} = j0 + ${t * x}i + i32(tx); let j_${t} = ${keySide.clamp(`at_${t}`)};`)}
     ${R.map((r) => T.map((t) => `var s${r}_${t} = 0.0;`))}
@@ -52,7 +54,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     ])}
     ${storeWeights(template, layout, "p")}
     ${sumUp(form, template, layout, "o", quads, `min(${other}i, hi - j0)`, readY(keySide, "j0"))}
-  }
+  }`)}
   ${join(template, "l", (a, c) => `${a} + ${c}`)}
   ${R.map((r) => wgsl`
   if (row0 + ty * ${rows}u + ${r}u < params.rows) {
