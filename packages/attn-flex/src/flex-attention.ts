@@ -1,0 +1,123 @@
+import { PolyheadError, type Count, type KernelInputs, type KernelOutputs, type Mask, type Program } from "@polyhead/core";
+import { flashAttention } from "@polyhead/attn-flash/kernel";
+import { numberOf } from "@polyhead/gpu";
+import type { Tensor } from "@polyhead/tensor";
+import { asMask } from "./as-mask.ts";
+import { attend } from "./attend.ts";
+import { checkPlanes, type BlockMask } from "./block-mask.ts";
+import { refuseOutside } from "./check-indices.ts";
+import { bindTables, hooksOf, type ScoreMod } from "./score-mods.ts";
+
+/** Who sees whom: one of three, since no mask at all is more often forgotten than meant. `full()` sees everything. */
+export type MaskChoice =
+  | { readonly mask: Mask | Program; readonly maskMod?: undefined; readonly blockMask?: undefined }
+  | { readonly maskMod: Mask | Program; readonly mask?: undefined; readonly blockMask?: undefined }
+  | { readonly blockMask: BlockMask; readonly mask?: undefined; readonly maskMod?: undefined };
+
+/** What {@link flexAttention} is given. */
+export type FlexInputs = MaskChoice & {
+  /** `[B, Hq, Tq, D]`. */
+  readonly q: Tensor;
+  /** `[B, Hkv, Tk, D]`; Hkv divides Hq. */
+  readonly k: Tensor;
+  /** `[B, Hkv, Tk, Dv]`. */
+  readonly v: Tensor;
+  /** Acts on scaled scores, before the mask; several act first to last. */
+  readonly scoreMod?: ScoreMod;
+  /** Default 1/√D. */
+  readonly scale?: number;
+  /** Tensors for learned captures and placeholders of score modifiers, by name; they get gradients. */
+  readonly tables?: Readonly<Record<string, Tensor>>;
+  /** Global position of the first query. Default 0. */
+  readonly qOffset?: Count;
+  /** Global position of the first key. Default 0. */
+  readonly kvOffset?: Count;
+  /** Added to scaled scores before modifiers: `[B|1, Hq|1, Tq, Tk]`. */
+  readonly bias?: Tensor;
+  /** First allowed key of each batch row, i32 `[B]`. */
+  readonly starts?: Tensor;
+  /** One past the last allowed key of each batch row, i32 `[B]`. */
+  readonly lengths?: Tensor;
+};
+
+/**
+ * Attention with modifiers of scores and masks woven into one fused kernel, forward and backward; blocks in which the mask
+ * allows nothing are left out:
+ *
+ *     s = scoreMod(scale · q kᵀ + bias),  −∞ where the mask says no;   o = softmax(s) v,   lse = log Σ exp s
+ *
+ * o `[B, Hq, Tq, Dv]` and lse f32 `[B, Hq, Tq]`. Gradients reach q, k, v, the bias and all tables; the same bits on every run.
+ * A query that sees no key gives 0 and −∞. The idea is FlexAttention's (Dong et al., 2024, arXiv:2412.05496).
+ *
+ * The blocks of a mask are told apart when it is first met and kept, by sizes and by what its captures hold. A mask that is a
+ * range of keys needs none.
+ *
+ * @throws PolyheadError `FLEX_MASK`, `FLEX_SCORE_MOD`, `FLEX_TABLE`, `FLEX_DEVICE`, `FLEX_INDEX`, `FLEX_BLOCK_MASK`, `FLEX_STALE`,
+ *   `FLEX_CAPTURES`, and those of flash attention (`ATTN_SHAPE`).
+ */
+export function flexAttention(inputs: FlexInputs): KernelOutputs<Tensor> {
+  const { q, k, v, blockMask, bias, starts, lengths, tables = {}, qOffset = 0, kvOffset = 0 } = inputs;
+  const { engine } = q;
+  const mask = chosenMask(inputs);
+  const hooks = hooksOf(inputs.scoreMod);
+  for (const [name, tensor] of Object.entries({ k, v, bias, starts, lengths })) {
+    if (tensor !== undefined && tensor.engine !== engine) throw new PolyheadError("FLEX_DEVICE", `${name} belongs to ${tensor.engine.gpu === engine.gpu ? "another engine" : "another device"} than q`, "make all tensors of a call with one engine");
+  }
+  const [B = 1, Hq = 1, Tq = 1, D = 1] = q.shape;
+  const Tk = k.shape[2] ?? 1;
+  const [first, firstKey] = [numberOf(qOffset), numberOf(kvOffset)];
+  if (B > 0 && Hq > 0 && Tq > 0 && Tk > 0) refuseOutside(mask, hooks.map(({ program }) => program), { batch: B, heads: Hq, q: [first, first + Tq], kv: [firstKey, firstKey + Tk] });
+  const call: KernelInputs<Tensor> = {
+    q, k, v, mask, qOffset, kvOffset,
+    scale: inputs.scale ?? 1 / Math.sqrt(D),
+    qk: [],
+    score: bindTables(engine, hooks, tables),
+    dropout: 0,
+    ...(bias && { bias }),
+    ...(starts && { starts }),
+    ...(lengths && { lengths }),
+  };
+  return blockMask === undefined ? attend(call) : withBlockMask(call, blockMask);
+}
+
+function chosenMask({ mask, maskMod, blockMask }: FlexInputs): Mask {
+  const given = Object.entries({ mask, maskMod, blockMask }).filter(([, value]) => value !== undefined).map(([name]) => name);
+  if (given.length !== 1) throw new PolyheadError("FLEX_MASK", given.length === 0 ? "no mask was given" : `${given.join(" and ")} were given; expected one of them`, "pass mask: full() to see everything, or join masks with and(...) and or(...)");
+  return blockMask?.mask ?? asMask((mask ?? maskMod)!);
+}
+
+/** @throws PolyheadError `FLEX_DEVICE`, `FLEX_STALE`, `FLEX_BLOCK_MASK` when the block mask is not one of this call. */
+function withBlockMask(call: KernelInputs<Tensor>, block: BlockMask): KernelOutputs<Tensor> {
+  const { q, k } = call;
+  const { engine } = q;
+  if (block.engine !== engine) throw new PolyheadError("FLEX_DEVICE", `the block mask belongs to ${block.engine.gpu === engine.gpu ? "another engine" : "another device"} than q`, "create it with q.engine");
+  const [B = 1, H = 1, Tq = 1] = q.shape;
+  const Tk = k.shape[2] ?? 1;
+  checkPlanes(block, { B, H });
+  const [from, fromKey] = [numberOf(call.qOffset), numberOf(call.kvOffset)];
+  const span = (offset: number, length: number): string => `${String(offset)} to ${String(offset + length - 1)}`;
+  if (from < block.qOffset || from + Tq > block.qOffset + block.queries || fromKey !== block.kvOffset || Tk > block.keys) {
+    throw new PolyheadError(
+      "FLEX_BLOCK_MASK",
+      `the block mask covers queries ${span(block.qOffset, block.queries)} and keys ${span(block.kvOffset, block.keys)}; the call has queries ${span(from, Tq)} and keys ${span(fromKey, Tk)}`,
+      "create it for these sizes, and pass the qOffset and kvOffset of the call",
+    );
+  }
+  // Replays of a recording must see what captures hold by then: the recording tells blocks apart itself.
+  if (engine.gpu.recording && block.hasCaptures) {
+    const fresh = block.rebuild("gpu");
+    try {
+      return flashAttention(call, { blocks: fresh.lists });
+    } finally {
+      fresh.dispose();
+    }
+  }
+  block.refuseStale();
+  if (block.serves({ qOffset: from, queries: Tq })) return flashAttention(call, { blocks: block.lists });
+  const part = block.slice({ qOffset: from, queries: Tq });
+  try {
+    return flashAttention(call, { blocks: part.lists });
+  } finally {
+    part.dispose();
+  }
+}
