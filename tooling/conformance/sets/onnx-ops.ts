@@ -1,6 +1,7 @@
 import { cast, type Engine, type Tensor } from "@polyhead/tensor";
 import { compare, ONNX, ONNX_F16, onnxCases, type OnnxCase } from "@polyhead/testkit";
 import { attentionOperator } from "../onnx/attention.ts";
+import { flexAttentionOperator } from "../onnx/flex-attention.ts";
 import { layerNormalizationOperator, rmsNormalizationOperator } from "../onnx/normalization.ts";
 import { type OnnxAnswer, type OnnxOperator } from "../onnx/operator.ts";
 import { UnsupportedCase } from "../unsupported.ts";
@@ -12,6 +13,7 @@ import type { CaseRecord } from "../record.ts";
 
 const OPERATORS: Readonly<Record<string, OnnxOperator>> = {
   Attention: attentionOperator,
+  FlexAttention: flexAttentionOperator,
   Gelu: geluOperator,
   LayerNormalization: layerNormalizationOperator,
   LogSoftmax: logSoftmaxOperator,
