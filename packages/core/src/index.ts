@@ -83,6 +83,6 @@ export { referenceGradients, type ReferenceGradients } from "./reference/gradien
 export type { ReferenceInputs } from "./reference/inputs.ts";
 export { capture, type Capture, evaluate, formula, maskMod, pairMod, type Program, scalar, type ScalarCapture, scoreMod } from "@polyhead/expr";
 // What a kernel needs to weave programs into its shader.
-export { captureDerivatives, derivative, type Emitted, emitWgsl, join, linearIndex, type LoadSite, substitute } from "@polyhead/expr";
+export { affineConjuncts, type AffineConjuncts, captureDerivatives, derivative, type Emitted, emitWgsl, join, type KeyBound, linearIndex, type LoadSite, substitute } from "@polyhead/expr";
 // What a kernel needs to classify the blocks of a mask, and to take programs from users.
 export { checkIndices, ExprError, intervalEvaluator, isPlaceholder, isProgram, placeholder, type Ranges, truthOf, variablesOf } from "@polyhead/expr";
