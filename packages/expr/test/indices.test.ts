@@ -55,6 +55,8 @@ describe("an index", () => {
     expect(verdicts(maskMod`q < 9 && ${ids}[q] > 0`)).toEqual(["unproven"]);
     expect(verdicts(maskMod`q > 3 && ${ids}[q] > 0`)).toEqual(["outside"]);
     expect(verdicts(maskMod`q < 8 && ${ids}[q] > 0 || ${ids}[q] > 1`)).toEqual(["outside"]);
+    // q + 2³¹ − 1 wraps, and is negative for every q from 1 on.
+    expect(verdicts(maskMod`q + 2147483647 < 0 && ${ids}[q] > 0`)).toEqual(["outside"]);
   });
 
   it("of a placeholder is checked, though its numbers are not known", () => {

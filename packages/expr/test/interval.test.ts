@@ -39,6 +39,7 @@ describe("the interval of integers", () => {
     expect(intervalOf(ints`a + b`, { a: [MAX - 2, MAX], b: 2 })).toEqual([anyI32]);
     expect(intervalOf(ints`a * b`, { a: [65536, 65537], b: 65536 })).toEqual([whole(0, 65536)]);
     expect(intervalOf(ints`a * b`, { a: [0, 65537], b: 65536 })).toEqual([anyI32]);
+    expect(intervalOf(ints`a * 65536 * 65536`, { a: [1, 5], b: 0 })).toEqual([whole(0, 0)]);
     expect(intervalOf(ints`-a`, { a: MIN, b: 0 })).toEqual([whole(MIN, MIN)]);
     expect(intervalOf(ints`abs(a)`, { a: [MIN, 5], b: 0 })).toEqual([anyI32]);
     expect(intervalOf(ints`idiv(a, b)`, { a: MIN, b: -1 })).toEqual([whole(MIN, MIN)]);
@@ -60,6 +61,8 @@ describe("the interval of floats", () => {
     expect(third!.lo).toBeLessThan(1 / 3);
     expect(third!.hi).toBeGreaterThan(1 / 3);
     expect(third!.hi - third!.lo).toBeLessThan(1e-6);
+    const [total] = intervalOf(floats`x + y`, { x: 1, y: 1e-30 });
+    expect(total).toEqual(whole(1 - 2 ** -24, 1 + 2 ** -23));
     const [constant] = intervalOf(floats`0.1`, { x: 0, y: 0 });
     expect([constant!.lo < 0.1, constant!.hi > 0.1]).toEqual([true, true]);
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { capture, emitWgsl, floatLiteral, formula, linearIndex } from "../src/index.ts";
+import { capture, derivative, emitWgsl, floatLiteral, formula, join, linearIndex } from "../src/index.ts";
 
 const vars = { x: "x", i: "i" };
 const form = formula({ x: "f32", i: "i32" });
@@ -26,6 +26,15 @@ describe("WGSL", () => {
     const { statements, results } = emitWgsl(form`s = exp(x); s * s + s`, { vars, prefix: "p" });
     expect(statements).toBe("let p0 = exp(min(x, 88.72f));");
     expect(results).toEqual(["((p0 * p0) + p0)"]);
+  });
+
+  it("what several outputs have in common is computed once", () => {
+    expect(emitWgsl(form`exp(x), exp(x) * 2, exp(x)`, { vars })).toMatchObject({ statements: "let t0 = exp(min(x, 88.72f));", results: ["t0", "(t0 * 2.0f)", "t0"] });
+    for (const made of [form`exp(x) * i`, form`tanh(x / 30) * 30`, form`x * sigmoid(x)`, form`sqrt(x * x + i)`]) {
+      const { statements, results } = emitWgsl(join(made, derivative(made, "x")), { vars });
+      const calls = [statements, ...results].join("\n").match(/\b(exp|expr_tanh|sqrt)\(/g);
+      expect(calls).toHaveLength(1);
+    }
   });
 
   it("helpers come once each, by name", () => {
