@@ -1,0 +1,50 @@
+import { assertClose, centralDifference, coveringRows, uniform } from "@polyhead/testkit";
+import { layer } from "@polyhead/norm-layer";
+import { describe, expect, it } from "vitest";
+import { assemble, AXES, keyOf } from "../combination.ts";
+import { layerReference, seedOf } from "../layer-reference.ts";
+import { normGradient } from "../norm-gradient.ts";
+import { capturesOf, hookKey, valuesOf, type Values } from "../values.ts";
+
+const rows = coveringRows({ ...AXES, kernel: ["reference"], mask: ["and", "not"] }, { seed: 5, together: 1 });
+
+describe("the float64 layer that the matrix holds kernels against", () => {
+  for (const row of rows) {
+    it(`has the gradients of its own output: ${keyOf(row)}`, () => {
+      const layerOf = assemble(row);
+      if ("refusal" in layerOf) throw new Error(layerOf.refusal);
+      const values = valuesOf(layerOf);
+      const { gradients } = layerReference(layerOf, values, 3);
+      const loss = (name: string, data: Float64Array): number => {
+        for (const hook of layerOf.parts.position.hooks) for (const capture of capturesOf(hook)) if (hookKey(hook, capture.name) === name) capture.set(data);
+        const moved: Values = { ...values, [name]: { ...values[name]!, data } };
+        const { output } = layerReference(layerOf, moved, 3);
+        const seed = seedOf(output.length);
+        return output.reduce((sum, y, i) => sum + y * seed[i]!, 0);
+      };
+      for (const [name, got] of Object.entries(gradients)) {
+        const { data } = values[name]!;
+        const entries = [0, Math.floor(data.length / 2), data.length - 1];
+        const want = centralDifference((x) => loss(name, x.slice()), data.slice(), entries);
+        loss(name, data);
+        assertClose(entries.map((i) => got[i]!), want, { rule: { kind: "each", absolute: 1e-7, relative: 1e-6 }, label: name });
+      }
+    });
+  }
+
+  it("differentiates a norm as its closed form does", () => {
+    const width = 4;
+    const norm = layer.create({ epsilon: 0 }, { width });
+    const [x, g] = [Float64Array.from(uniform(width, 1)), Float64Array.from(uniform(width, 2))];
+    const params = { weight: new Float64Array(width).fill(1), bias: new Float64Array(width) };
+    const y = norm.reference(x, width, params);
+    const mean = (f: (i: number) => number): number => [0, 1, 2, 3].reduce((sum, i) => sum + f(i), 0) / width;
+    const mu = mean((i) => x[i]!);
+    const deviation = Math.sqrt(mean((i) => (x[i]! - mu) ** 2));
+    const want = g.map((value, i) => (value - mean((j) => g[j]!) - y[i]! * mean((j) => g[j]! * y[j]!)) / deviation);
+    const found = normGradient(norm, x, width, params, g);
+    assertClose(found.x, want, { rule: { kind: "each", absolute: 1e-8, relative: 1e-8 } });
+    assertClose(found.params["bias"]!, g, { rule: { kind: "each", absolute: 1e-9, relative: 1e-9 } });
+    expect(x).toEqual(Float64Array.from(uniform(width, 1)));
+  });
+});
