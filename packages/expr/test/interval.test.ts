@@ -175,6 +175,12 @@ describe("blocks of a mask", () => {
       }
     }
   });
+
+  it("may be undecided though all cells agree, where two halves of a condition take turns", () => {
+    const mask = maskMod`kv < 4 || q - kv < 30`;
+    expect(bruteForce(mask, 0, 0, 0, 32, 32)).toBe(true);
+    expect(intervalOf(mask, { b: 0, h: 0, q: [0, 31], kv: [0, 31] }).map(truthOf)).toEqual(["either"]);
+  });
 });
 
 function bruteForce(mask: Program, h: number, q0: number, kv0: number, queries: number, keys: number): boolean | "either" {
