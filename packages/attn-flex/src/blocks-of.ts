@@ -9,6 +9,8 @@ import { Bounded } from "./bounded.ts";
 export interface BlockPolicy {
   readonly queryBlock: 16 | 32 | 64 | 128 | 256;
   readonly keyBlock: 16 | 32 | 64 | 128 | 256;
+  /** Whether lists are made for masks that are a range of keys, too. */
+  readonly ranges: boolean;
   /** With fewer queries, asking the mask for each cell costs no more than telling its blocks apart. */
   readonly leastQueries: number;
   /** With fewer keys there is little to leave out. */
@@ -16,7 +18,7 @@ export interface BlockPolicy {
 }
 
 /** What {@link flexAttention} and the plugin do of their own accord. */
-export const AUTOMATIC: BlockPolicy = { queryBlock: 128, keyBlock: 128, leastQueries: 64, leastKeys: 256 };
+export const AUTOMATIC: BlockPolicy = { queryBlock: 128, keyBlock: 128, ranges: false, leastQueries: 64, leastKeys: 256 };
 
 /** Block masks kept for one mask on one engine: lengths of batches vary, and captures change. */
 const MOST_KEPT = 8;
@@ -24,8 +26,8 @@ const MOST_KEPT = 8;
 const kept = new WeakMap<Engine, WeakMap<Mask, Bounded<string, BlockMask>>>();
 
 /** Why a mask is walked without block lists; undefined where lists are made. */
-export function whyNoBlocks(mask: Mask, { queries, keys }: { readonly queries: number; readonly keys: number }, { leastQueries, leastKeys }: BlockPolicy = AUTOMATIC): string | undefined {
-  if (isRange(mask)) return "the mask is a range of keys";
+export function whyNoBlocks(mask: Mask, { queries, keys }: { readonly queries: number; readonly keys: number }, { ranges, leastQueries, leastKeys }: BlockPolicy = AUTOMATIC): string | undefined {
+  if (!ranges && isRange(mask)) return "the mask is a range of keys";
   if (queries < leastQueries) return `${String(queries)} ${queries === 1 ? "query looks" : "queries look"} at each cell of the mask once`;
   return keys < leastKeys ? `there are only ${String(keys)} keys` : undefined;
 }
