@@ -1,5 +1,5 @@
 import type { KernelInputs, Mask } from "@polyhead/core";
-import { sizesOf } from "@polyhead/attn-mha/kernel";
+import { maskBounds, sizesOf } from "@polyhead/attn-mha/kernel";
 import type { Tensor } from "@polyhead/tensor";
 import { tileLimits, type BlockLists, type TileLimits } from "./block-lists.ts";
 
@@ -21,7 +21,7 @@ export interface FlashShape {
 }
 
 /** See {@link FlashShape.hooked}; of inputs, or of a problem, which knows of no bias. */
-export const isHooked = ({ mask, score, bias }: { readonly mask: Mask; readonly score: readonly unknown[]; readonly bias?: unknown }): boolean => score.length > 0 || bias !== undefined || !["full", "causal", "window", "prefix"].includes(mask.kind);
+export const isHooked = ({ mask, score, bias }: { readonly mask: Mask; readonly score: readonly unknown[]; readonly bias?: unknown }): boolean => score.length > 0 || bias !== undefined || !maskBounds(mask).exact;
 
 export function shapeOf(inputs: KernelInputs<Tensor>, { q, k, v }: { readonly q: Tensor; readonly k: Tensor; readonly v: Tensor }, blocks?: BlockLists): FlashShape {
   const sizes = sizesOf(inputs);

@@ -2,6 +2,7 @@
 export { biasOfHooks } from "./bias-tensor.ts";
 export { learnedTables } from "./kernels/capture-gradient.ts";
 export { maskBounds, type MaskBounds } from "./mask-bounds.ts";
+export { queryBounds, type QueryBounds } from "./query-bounds.ts";
 export { withQkHooks } from "./qk-hooks.ts";
 export { scoreProgram, type ScoreProgram } from "./score-program.ts";
 export { gradientsOfTables, scalarsOf, type Scalars } from "./score-softmax.ts";

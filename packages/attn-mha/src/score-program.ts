@@ -1,4 +1,4 @@
-import { captureDerivatives, derivative, scoreMod, substitute, toProgram, type LoadSite, type Mask, type Program, type ScoreHook } from "@polyhead/core";
+import { and, captureDerivatives, derivative, scoreMod, substitute, toProgram, type LoadSite, type Mask, type Program, type ScoreHook } from "@polyhead/core";
 import { maskBounds, type MaskBounds } from "./mask-bounds.ts";
 import { tableLayout, type TableLayout } from "./table-layout.ts";
 
@@ -6,7 +6,7 @@ import { tableLayout, type TableLayout } from "./table-layout.ts";
 export interface ScoreProgram {
   /** The hooks, first to last: s ↦ hₙ(… h₁(s)). */
   readonly score: Program;
-  /** Undefined where the bounds say everything. */
+  /** What the bounds do not say; undefined where they say everything. */
   readonly mask: Program | undefined;
   readonly bounds: MaskBounds;
   /** ∂score/∂s, or undefined where it is 1 everywhere. */
@@ -47,7 +47,7 @@ export function scoreProgram(mask: Mask, hooks: readonly ScoreHook[]): ScoreProg
 function derive(mask: Mask, hooks: readonly ScoreHook[]): ScoreProgram {
   const score = hooks.reduce((before, { program }) => substitute(program, { score: before }), identity);
   const bounds = maskBounds(mask);
-  const test = bounds.exact ? undefined : toProgram(mask);
+  const test = bounds.exact ? undefined : toProgram(restOf(bounds));
   const slope = derivative(score, "score");
   const [out] = slope.outputs;
   const straight = out?.op === "const" && out.leaf.value === 1;
@@ -66,6 +66,8 @@ function derive(mask: Mask, hooks: readonly ScoreHook[]): ScoreProgram {
     key: [score.key, slots(score), test?.key ?? "", slots(test), ...bounds.lo, "<", ...bounds.hi].join("#"),
   };
 }
+
+const restOf = ({ rest }: MaskBounds): Mask => (rest.length === 1 ? rest[0]! : and(...rest));
 
 function readsScore({ outputs }: Program): boolean {
   const seen = new Set(outputs);

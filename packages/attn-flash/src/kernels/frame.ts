@@ -9,8 +9,8 @@
 // Names: i a row of q, j a row of k, q and kv their global positions, h a query head, hk its key head, b a batch row.
 // Scores are kept times log2 e, so that weights are exp2.
 import { emitWgsl, type Program } from "@polyhead/core";
+import { queryBounds } from "@polyhead/attn-mha/kernel";
 import { f32Literal, wgsl, type BindingSpec, type ParamType } from "@polyhead/gpu";
-import { queryBounds } from "../query-bounds.ts";
 import type { FlashForm } from "../spec.ts";
 import { learner } from "./learn.ts";
 import { hasTables, tableCode } from "./tables.ts";
