@@ -28,7 +28,7 @@ describe("a random mask", () => {
   it("is its bounds on keys and their rest, cell by cell", () => {
     const random = new Random(31);
     let taken = 0;
-    for (let n = 0; n < 1200; n++) {
+    for (let n = 0; n < 800; n++) {
       const mask = program(vars, [Array.from({ length: 3 }, () => randomComparison(random)).reduce((all, one) => all.and(one))]);
       const { lower, upper, rest } = affineConjuncts(mask);
       if (lower.length + upper.length === 0) continue;
@@ -38,11 +38,11 @@ describe("a random mask", () => {
         for (const kv of [0, 1, 2, 3, 6, 8, 11, 65535, 65537, 2 ** 30 - 2, 2 ** 30 - 1]) {
           const kept = lower.every((bound) => kv >= q * bound.q + bound.offset) && upper.every((bound) => kv <= q * bound.q + bound.offset);
           const allowed = kept && (!residue || residue({ q, kv })[0] === 1);
-          expect(Number(allowed), `${printProgram(mask)} at q ${q} kv ${kv}`).toBe(whole({ q, kv })[0]);
+          if (Number(allowed) !== whole({ q, kv })[0]) expect.fail(`${printProgram(mask)} at q ${q} kv ${kv}`);
         }
       }
     }
-    expect(taken).toBeGreaterThan(250);
+    expect(taken).toBeGreaterThan(150);
   });
 
   it("has no block called full or empty that is not", () => {
@@ -68,7 +68,7 @@ describe("an index behind a random guard", () => {
     const random = new Random(33);
     const table = capture(Int32Array.from({ length: 8 }, (_, i) => i), [8], { name: "table" });
     const seen = { inside: 0, unproven: 0, outside: 0 };
-    for (let n = 0; n < 1200; n++) {
+    for (let n = 0; n < 600; n++) {
       const index = randomExpr(random, { vars, captures: [], ops: ["add", "sub", "neg", "min", "max", "abs"] }, "i32", 2);
       const guard = randomExpr(random, { vars, captures: [], ops: logic }, "bool", 3) as Expr<"bool">;
       const read = table.at(index as Expr<"i32">);
@@ -78,8 +78,17 @@ describe("an index behind a random guard", () => {
       seen[found.verdict]++;
       if (found.at) expect(() => evaluate(made, found.at!), printProgram(made)).toThrow("[EXPR_BOUNDS]");
       if (found.verdict !== "inside") continue;
-      for (let q = 0; q <= 7; q++) for (let kv = 0; kv <= 9; kv++) expect(evaluate(made, { q, kv }), printProgram(made)).toHaveLength(1);
+      for (let q = 0; q <= 7; q++) for (let kv = 0; kv <= 9; kv++) if (leaves(made, { q, kv })) expect.fail(printProgram(made));
     }
-    expect(Math.min(...Object.values(seen))).toBeGreaterThan(50);
+    expect(Math.min(...Object.values(seen))).toBeGreaterThan(25);
   });
 });
+
+function leaves(made: Program, env: Readonly<Record<string, number>>): boolean {
+  try {
+    evaluate(made, env);
+    return false;
+  } catch {
+    return true;
+  }
+}
