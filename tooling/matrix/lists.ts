@@ -8,6 +8,7 @@ import { rms } from "@polyhead/norm-rms";
 import { learned, sinusoidal } from "@polyhead/pos-absolute";
 import { alibi } from "@polyhead/pos-alibi";
 import { rope } from "@polyhead/pos-rope";
+import { flexInBlocks } from "./flex-in-blocks.ts";
 import { CONTEXT, SIZES } from "./sizes.ts";
 
 /** A choice of a plugin with a config, under the name that the table shows. */
@@ -33,6 +34,7 @@ export const KERNELS: readonly Choice[] = [
   { name: "reference", plugin: reference },
   { name: "flash", plugin: flash },
   { name: "flex", plugin: flex },
+  { name: "flex in blocks of 16", plugin: flexInBlocks },
 ];
 
 export const POSITIONS: readonly Choice[] = [

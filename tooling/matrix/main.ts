@@ -1,6 +1,6 @@
 import { openNodeGpu } from "@polyhead/gpu-node";
 import { createEngine } from "@polyhead/tensor";
-import { writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { allCombinations, AXES, keyOf, type Combination } from "./combination.ts";
@@ -9,10 +9,11 @@ import { renderMatrix } from "./table.ts";
 
 const PAGE = new URL("../../docs/matrix.md", import.meta.url);
 
-const USAGE = `npm run matrix -- [--write] [--only AXIS=NAME]...
+const USAGE = `npm run matrix -- [--write] [--only AXIS=NAME]... [--resume FILE]
   runs every attention × kernel × position × norm × mask against float64
   --write  writes docs/matrix.md
   --only   combinations with this name on this axis alone: ${Object.keys(AXES).join(", ")}
+  --resume  keeps outcomes in FILE, a line of JSON each, and runs those that it lacks
   exit code 1 if a combination neither agrees nor is refused`;
 
 function wanted(only: readonly string[]): Combination[] {
@@ -25,8 +26,14 @@ function wanted(only: readonly string[]): Combination[] {
   return allCombinations().filter((combination) => filters.every(({ axis, name }) => combination[axis] === name));
 }
 
+/** The outcomes of an earlier run. */
+function kept(file: string): Map<string, Outcome> {
+  const lines = existsSync(file) ? readFileSync(file, "utf8").split("\n").filter((line) => line !== "") : [];
+  return new Map(lines.map((line) => JSON.parse(line) as [string, Outcome]));
+}
+
 async function main(): Promise<number> {
-  const { values } = parseArgs({ options: { write: { type: "boolean", default: false }, only: { type: "string", multiple: true, default: [] }, help: { type: "boolean", default: false } } });
+  const { values } = parseArgs({ options: { write: { type: "boolean", default: false }, only: { type: "string", multiple: true, default: [] }, resume: { type: "string" }, help: { type: "boolean", default: false } } });
   if (values.help) {
     console.log(USAGE);
     return 0;
@@ -38,13 +45,16 @@ async function main(): Promise<number> {
   const gpu = await openNodeGpu();
   const runner = new MatrixRunner(createEngine(gpu));
   const outcomes = new Map<string, Outcome>();
+  const known = values.resume === undefined ? new Map<string, Outcome>() : kept(values.resume);
   const combinations = wanted(values.only);
   let failed = 0;
   const started = performance.now();
   for (const combination of combinations) {
     const key = keyOf(combination);
-    const outcome = await runner.run(combination);
+    const before = known.get(key);
+    const outcome = before ?? (await runner.run(combination));
     outcomes.set(key, outcome);
+    if (values.resume !== undefined && before === undefined) appendFileSync(values.resume, `${JSON.stringify([key, outcome])}\n`);
     if ("refusal" in outcome) console.log(`no  ${key}: ${outcome.refusal}`);
     else console.log(`${outcome.pass ? "✓ " : "✗ "} ${outcome.error.toExponential(1)} ${key} (${outcome.where})`);
     if ("pass" in outcome && !outcome.pass) failed++;
