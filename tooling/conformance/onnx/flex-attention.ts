@@ -1,3 +1,4 @@
+import { flexAttention } from "@polyhead/attn-flex";
 import { attentionStages } from "@polyhead/attn-mha";
 import { full, scoreHook, type KernelInputs, type Program } from "@polyhead/core";
 import { program as seal, variablesOf } from "@polyhead/expr";
@@ -28,6 +29,12 @@ export const flexAttentionOperator: OnnxOperator = (call): OnnxAnswer => {
     dropout: 0,
   };
   if (weights !== undefined) return throughWeights(call, inputs, weights);
+  // The operator is flexAttention's own; the kernels of a plan stand beside it.
+  if (call.kernel === undefined || call.kernel === "flex") {
+    const { q, k, v, scale, mask } = inputs;
+    const { o } = flexAttention({ q, k, v, scale, mask, scoreMod: hooks });
+    return { outputs: [o], kernel: "flex", lowering: Object.fromEntries(hooks.map(({ id }) => [id, "inline"])) };
+  }
   const problem = { heads: H, kvHeads, headDimQK: D, headDimV: Dv, dtype: "f32", mask: inputs.mask, qk: [], score: hooks, backward: false, cache: "none", dropout: false, padded: false, sizes: { batch: B, queries: L, keys: S } } as const;
   const plan = attentionLab.plan(problem, call.engine.gpu.caps, call.kernel);
   const { o } = plan.kernel.run(inputs) as { o: Tensor };

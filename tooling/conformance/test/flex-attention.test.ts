@@ -79,7 +79,7 @@ async function read(attributes: object, kernel?: string): Promise<{ readonly y: 
 test.each(CASES)("%s: every kernel gives what the operator's text says", async (_, attributes, score, weight) => {
   const scale = "scale" in attributes ? (attributes.scale as number) : 1 / Math.sqrt(D);
   const want = wanted(score, weight, scale);
-  for (const kernel of ["reference", "flash"]) {
+  for (const kernel of ["flex", "flash", "reference"]) {
     const got = await read(attributes, kernel);
     expect(got.kernel).toBe(kernel);
     // A row that sees no key is 0 with us; the operator's text leaves it NaN.
@@ -99,6 +99,7 @@ test("prob_mod of places alone replaces the weights", async () => {
 });
 
 test("what no kernel of that name can do is refused", async () => {
+  expect((await read({})).kernel).toBe("flex");
   await expect(read({ prob_mod: dropped }, "flash")).rejects.toThrow("prob_mod: kernel 'flash' keeps no weights; 'reference' does");
   await expect(read({ prob_mod: windowed })).rejects.toThrow("prob_mod that gives −∞");
   await expect(read({ mask_mod: relative })).rejects.toThrow("attribute mask_mod");
