@@ -271,6 +271,6 @@ export function checkPlanes(block: BlockMask, { B, H }: { readonly B: number; re
   const apart = tellsApart(block.mask);
   for (const [axis, given, wanted, told] of [["batch", block.batch, B, apart.batch], ["heads", block.heads, H, apart.heads]] as const) {
     if (given === wanted || (given === 1 && !told)) continue;
-    throw new PolyheadError("FLEX_BLOCK_MASK", `the block mask was made for ${axis} = ${String(given)} and the call has ${String(wanted)}${given === 1 ? ", which the mask tells apart" : ""}`, `create it with ${axis}: ${String(wanted)}${told ? "" : ", or 1, since the mask is the same for all"}`);
+    throw new PolyheadError("FLEX_BLOCK_MASK", `the block mask was made for ${axis} = ${String(given)} and the call has ${String(wanted)}${given === 1 ? ", which the mask tells apart" : ""}`, `create it with ${axis}: ${told ? String(wanted) : "1, since the mask is the same for all"}`);
   }
 }
