@@ -8,6 +8,7 @@ import { gatherPages } from "./gather-pages.ts";
 import { joinHeads, splitHeads } from "./heads.ts";
 import { lookback } from "./mask-bounds.ts";
 import { withQkHooks } from "./qk-hooks.ts";
+import { withQueries } from "./query-hooks.ts";
 import { shiftRows } from "./shift-rows.ts";
 
 /** Heads and sizes of one layer. */
@@ -108,17 +109,19 @@ function attend(q: Tensor, k: Tensor, v: Tensor, { headDim }: HeadLayout, contex
   const Tk = pages === undefined ? keyed.k.shape[2]! : pages.table.shape[1]! * pages.size;
   // Padding is told in rows of the text, kernels count rows of k: two things once a cache has dropped rows.
   const inRowsOfK = (limits: Tensor): Tensor => (cache?.window === undefined ? limits : shiftRows(limits, kvOffset));
-  const { starts, lengths } = context;
+  const { starts, lengths, scale = 1 / Math.sqrt(headDim) } = context;
+  const drawn = { q: () => withQkHooks(turnedQ, "q", sorted.qk, { offset, rows: positions }), qOffset: offset, scale };
+  const tensorHooks = withQueries(sorted.tensor, drawn);
   const { o } = plan.kernel.run({
     q: turnedQ,
     ...keyed,
-    scale: context.scale ?? 1 / Math.sqrt(headDim),
+    scale,
     mask: context.mask,
     qOffset: offset,
     qk: sorted.qk,
-    score: sorted.score,
+    score: withQueries(sorted.score, drawn),
     dropout: context.dropout,
-    ...(sorted.tensor.length > 0 && { bias: biasOfHooks(q.engine, sorted.tensor, { shape: [B, Hq, Tq, Tk], qOffset: offset, kvOffset, mask: context.mask }) }),
+    ...(tensorHooks.length > 0 && { bias: biasOfHooks(q.engine, tensorHooks, { shape: [B, Hq, Tq, Tk], qOffset: offset, kvOffset, mask: context.mask }) }),
     ...(starts && { starts: inRowsOfK(starts) }),
     ...(lengths && { lengths: inRowsOfK(lengths) }),
   });

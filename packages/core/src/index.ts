@@ -81,7 +81,7 @@ export { referenceAttention, type ReferenceOutputs, type ScoreStages } from "./r
 export { lookUp, scoreTokens } from "./reference/embedding.ts";
 export { referenceGradients, type ReferenceGradients } from "./reference/gradients.ts";
 export type { ReferenceInputs } from "./reference/inputs.ts";
-export { capture, type Capture, evaluate, formula, maskMod, pairMod, type Program, scalar, type ScalarCapture, scoreMod } from "@polyhead/expr";
+export { capture, type Capture, evaluate, formula, maskMod, type NumberExpr, pairMod, type Program, scalar, type ScalarCapture, scoreMod } from "@polyhead/expr";
 // What a kernel needs to weave programs into its shader.
 export { affineConjuncts, type AffineConjuncts, captureDerivatives, derivative, type Emitted, emitWgsl, join, type KeyBound, linearIndex, type LoadSite, substitute } from "@polyhead/expr";
 // What a kernel needs to classify the blocks of a mask, and to take programs from users.

@@ -1,9 +1,10 @@
-import { bindHooks, hookParams, problemOf, PolyheadError, type AttentionContext, type BoundHook, type CacheOptions, type EmbedHook, type Hook, type KvCache, type ModelParts, type Params, type Plan, type Problem, type ResolvedSpec, type Workshop } from "@polyhead/core";
+import { problemOf, PolyheadError, type AttentionContext, type BoundHook, type CacheOptions, type EmbedHook, type KvCache, type ModelParts, type Params, type Plan, type Problem, type ResolvedSpec, type Workshop } from "@polyhead/core";
 import { add, checkIds, dropout, embedding, scale, type Engine, type Tensor } from "@polyhead/tensor";
 import { attentionSublayer, feedForwardSublayer, type Sublayer, type SublayerContext } from "./block.ts";
 import type { ResolvedDecoderConfig } from "./config.ts";
 import { feedForward } from "./feed-forward.ts";
 import { Parameters } from "./parameters.ts";
+import { positionHooks } from "./position-hooks.ts";
 
 export interface ForwardOptions {
   /** Turns dropout on. */
@@ -35,7 +36,9 @@ export class DecoderModel {
   readonly #plans = new Map<string, Plan>();
   readonly #parts: ModelParts<Tensor>;
   readonly #embedding: Params<Tensor>;
-  readonly #hooks: readonly BoundHook<Tensor>[];
+  readonly #embedHooks: readonly BoundHook<Tensor, EmbedHook>[];
+  /** Of each block; the same list for all of them where they share their parameters. */
+  readonly #attentionHooks: readonly AttentionContext<Tensor>["hooks"][];
   readonly #sublayers: readonly Sublayer[];
   readonly #finalNorm: Params<Tensor> | undefined;
 
@@ -50,7 +53,9 @@ export class DecoderModel {
 
     this.parameters = new Parameters(engine, spec.layers);
     this.#embedding = this.parameters.create("embedding", parts.embedding.params);
-    this.#hooks = bindHooks<Tensor>(parts.position.hooks as readonly Hook<Tensor>[], this.parameters.create("position", hookParams(parts.position.hooks)));
+    const positions = positionHooks(parts.position, spec.layers, this.parameters);
+    this.#embedHooks = positions.embed;
+    this.#attentionHooks = positions.attention;
     const { norm, attention } = parts;
     const ffn = feedForward(spec.width, config.feedForward);
     this.#sublayers = Array.from({ length: spec.layers }, (_, layer) => [
@@ -88,14 +93,13 @@ export class DecoderModel {
     const drop = options.training === true ? this.spec.dropout : 0;
     return engine.scope(() => {
       let x = this.#parts.embedding.embed(ids, this.#embedding);
-      for (const { hook, params } of this.#hooks) if (hook.site === "embed") x = addTable(x, hook, params["table"]!, options.positions ?? this.#positions(options.cache, batch, rows));
+      for (const { hook, params } of this.#embedHooks) x = addTable(x, hook, params["table"]!, options.positions ?? this.#positions(options.cache, batch, rows));
       if (drop > 0) x = dropout(x, drop);
       const shared = this.#context(offset, drop, options);
       let attentions = 0;
       for (const sub of this.#sublayers) {
-        const cache = sub.kind === "attention" ? options.cache?.[attentions++] : undefined;
         const input = x;
-        x = engine.scope(() => sub.apply(input, cache === undefined ? shared : { ...shared, attention: { ...shared.attention, cache } }));
+        x = engine.scope(() => sub.apply(input, sub.kind === "attention" ? this.#ofBlock(attentions++, shared, options) : shared));
       }
       return this.#finalNorm === undefined ? x : this.#parts.norm.apply(x, this.#finalNorm);
     });
@@ -201,7 +205,7 @@ export class DecoderModel {
   /** What all sublayers of one pass are told alike; each has a cache of its own. */
   #context(offset: number, drop: number, options: ForwardOptions): SublayerContext {
     const attention: AttentionContext<Tensor> = {
-      hooks: this.#hooks.filter((bound): bound is AttentionContext<Tensor>["hooks"][number] => bound.hook.site !== "embed"),
+      hooks: [],
       mask: this.spec.mask,
       plan: this.planOf(options),
       offset,
@@ -211,6 +215,12 @@ export class DecoderModel {
       ...(options.lengths && { lengths: options.lengths }),
     };
     return { attention, dropout: drop };
+  }
+
+  /** What the attention of one block is told beside it. */
+  #ofBlock(block: number, { attention, ...shared }: SublayerContext, { cache }: ForwardOptions): SublayerContext {
+    const own = cache?.[block];
+    return { ...shared, attention: { ...attention, hooks: this.#attentionHooks[block]!, ...(own && { cache: own }) } };
   }
 }
 

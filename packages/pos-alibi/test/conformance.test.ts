@@ -1,7 +1,7 @@
 import { flash } from "@polyhead/attn-flash";
 import { reference } from "@polyhead/attn-mha";
 import { biasOfHooks } from "@polyhead/attn-mha/kernel";
-import type { ScoreHook } from "@polyhead/core";
+import { causal, full, type ScoreHook } from "@polyhead/core";
 import { openNodeGpu } from "@polyhead/gpu-node";
 import { add, cast, createEngine, mul, sum } from "@polyhead/tensor";
 import { scoreHookLaws } from "@polyhead/testkit";
@@ -15,10 +15,10 @@ afterAll(() => { gpu.dispose(); });
 const dims = { width: 48, layers: 1, context: 64, vocab: 2, dropout: 0, heads: 6, headDim: 8 };
 const hooksOf = (config: AlibiConfig): ScoreHook[] => alibi.create(config, dims).hooks as ScoreHook[];
 
-for (const config of [{}, { symmetric: true, learned: true }] as const) {
+for (const [config, mask] of [[{}, causal()], [{ symmetric: true, learned: true }, full()]] as const) {
   describe(`linear biases ${JSON.stringify(config)}`, () => {
     const laws = scoreHookLaws({
-      hooks: hooksOf(config), heads: 6, kernels: [flash, reference], engine, ops: { add, cast, mul, sum },
+      hooks: hooksOf(config), heads: 6, mask, kernels: [flash, reference], engine, ops: { add, cast, mul, sum },
       bias: ({ q, k, score, qOffset, kvOffset, mask }) => biasOfHooks(engine, score, { shape: [...q.shape.slice(0, 3), k.shape[2]!], qOffset, kvOffset, mask }),
     });
     for (const { name, check } of laws) it(name, check);

@@ -1,4 +1,4 @@
-import { causal, full, type Capture, type KernelInputs, type KernelPlugin, type Mask, type ScoreHook } from "@polyhead/core";
+import { causal, type Capture, type KernelInputs, type KernelPlugin, type Mask, type ScoreHook } from "@polyhead/core";
 import { lawOf } from "./kernel-laws/law.ts";
 import type { KernelProblem } from "./kernel-laws/problem.ts";
 import { checkProblem } from "./kernel-laws/run.ts";
@@ -16,14 +16,16 @@ export interface ScoreHooksUnderTest<T extends KernelTensor<T>> {
   readonly ops: KernelOps<NoInfer<T>>;
   /** The hooks as a bias `[B, Hq, Tq, Tk]`: the other way to lower additive ones. */
   bias(inputs: KernelInputs<T>): NoInfer<T>;
+  /** Default causal; `full` for hooks that also tell keys after the query apart. */
+  readonly mask?: Mask;
   /** Numbers for a learned table, which often starts where it does nothing. Default: random ones in [−1, 1). */
   readonly numbers?: (table: Capture) => ArrayLike<number> | undefined;
 }
 
-const shared: readonly (readonly [string, Mask, Omit<KernelProblem, "mask" | "heads" | "kvHeads" | "size">])[] = [
-  ["from the start", causal(), { batch: 2, queries: 9, keys: 9 }],
-  ["in both directions", full(), { queries: 7, keys: 11 }],
-  ["on rows of a longer text", causal(), { queries: 6, keys: 8, qOffset: 25, kvOffset: 20 }],
+/** One mask and few sizes: each kernel that a hook is compiled into takes seconds on a software adapter. */
+const PLACES: readonly (readonly [string, Pick<KernelProblem, "batch" | "queries" | "keys" | "qOffset" | "kvOffset">])[] = [
+  ["from the start", { batch: 2, queries: 9, keys: 9 }],
+  ["on rows of a longer text", { queries: 6, keys: 8, qOffset: 25, kvOffset: 20 }],
 ];
 
 /**
@@ -32,10 +34,10 @@ const shared: readonly (readonly [string, Mask, Omit<KernelProblem, "mask" | "he
  * wherever the rows stand. Learned tables are given other numbers first.
  */
 export function scoreHookLaws<T extends KernelTensor<T>>(subject: ScoreHooksUnderTest<T>): Law[] {
-  const { hooks, heads, kernels, engine, ops, numbers } = subject;
+  const { hooks, heads, kernels, engine, ops, numbers, mask = causal() } = subject;
   const tables = new Set(hooks.flatMap(({ program }) => program.captures.filter(({ learned }) => learned)));
   [...tables].forEach((table, n) => { table.set(numbers?.(table) ?? uniform(table.data.length, 500 + n)); });
-  const problems = shared.map(([place, mask, sizes]): readonly [string, KernelProblem] => [place, { ...sizes, mask, heads, kvHeads: heads / 2, size: 8, score: hooks }]);
+  const problems = PLACES.map(([place, sizes]): readonly [string, KernelProblem] => [place, { ...sizes, mask, heads, kvHeads: heads / 2, size: 8, score: hooks }]);
   const names = hooks.map(({ id }) => `'${id}'`).join(", ");
   return kernels.flatMap((kernel) => problems.flatMap(([place, problem], n) => {
     const on = { kernel, engine, ops };
