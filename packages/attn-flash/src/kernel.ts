@@ -1,6 +1,7 @@
 export type { BlockLists } from "./block-lists.ts";
 export { allTemplates, choose, type BackwardChoice, type FlashChoice, type FlashReason, type ForwardChoice } from "./choose.ts";
 export { flashAttention, type FlashOptions } from "./flash-attention.ts";
+export { kernelCache, type KernelCache } from "./kernels/kernel-cache.ts";
 export { shapeClass, type FlashShape } from "./shape.ts";
 export { templateName, type FlashTemplate, type FusedTemplate, type Pass, type RowTemplate, type SubgroupTemplate, type TileTemplate, type UnfusedTemplate } from "./spec.ts";
 export { explainFlash, tuneFlash, type FlashProblem, type TuneFlashOptions } from "./tune.ts";

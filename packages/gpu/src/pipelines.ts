@@ -5,17 +5,19 @@ import { STAGE_COMPUTE, Usage } from "./usage.ts";
 import { OFFSET_ALIGNMENT, type BufferSlice } from "./pool.ts";
 import type { GpuCaps } from "./caps.ts";
 
-/** A kernel on one device: its pipeline and the bind groups it has been run with. */
+/** A kernel on one device. */
 export interface Compiled {
   readonly kernel: Kernel;
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
-  readonly bindGroups: Map<string, GPUBindGroup>;
 }
 
 const MAX_BIND_GROUPS = 16_384;
 
-/** Pipelines by kernel and bind groups by buffers. A cached bind group costs a quarter of a fresh one. */
+/**
+ * Pipelines by kernel and bind groups by buffers. A cached bind group costs a quarter of a fresh one. Both live as long as their
+ * kernel does, so that a cache of kernels that drops one drops all of it.
+ */
 export class Pipelines {
   compiled = 0;
   bindGroupsCreated = 0;
@@ -25,7 +27,8 @@ export class Pipelines {
   readonly #device: GPUDevice;
   readonly #failures: Failures;
   readonly #caps: GpuCaps;
-  readonly #byKernel = new Map<Kernel, Compiled>();
+  readonly #byKernel = new WeakMap<Kernel, Compiled>();
+  #bindGroups = new WeakMap<Compiled, Map<string, GPUBindGroup>>();
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
   readonly #uniformLayout: GPUBindGroupLayout;
 
@@ -53,12 +56,12 @@ export class Pipelines {
   bindGroup(compiled: Compiled, slices: readonly BufferSlice[]): GPUBindGroup {
     let key = "";
     for (const { buffer, offset, size } of slices) key += `${buffer.id},${offset},${size};`;
-    return compiled.bindGroups.get(key) ?? this.#bind(compiled, slices, key);
+    return this.#bindGroups.get(compiled)?.get(key) ?? this.#bind(compiled, slices, key);
   }
 
   /** Forgets every bind group: some of their buffers are gone. */
   forgetBindGroups(): void {
-    for (const { bindGroups } of this.#byKernel.values()) bindGroups.clear();
+    this.#bindGroups = new WeakMap();
     this.#cachedBindGroups = 0;
   }
 
@@ -91,20 +94,22 @@ export class Pipelines {
       compute: { module, entryPoint: "main" },
     });
     this.#failures.watch(device.popErrorScope().then((error) => (error === null ? undefined : explain(kernel, module, error))));
-    const compiled: Compiled = { kernel, pipeline, layout, bindGroups: new Map() };
+    const compiled: Compiled = { kernel, pipeline, layout };
     this.#byKernel.set(kernel, compiled);
     this.compiled++;
     return compiled;
   }
 
   #bind(compiled: Compiled, slices: readonly BufferSlice[], key: string): GPUBindGroup {
-    const { kernel, layout, bindGroups } = compiled;
+    const { kernel, layout } = compiled;
     check(kernel, slices, this.#caps.maxBindingBytes);
     if (this.#cachedBindGroups >= MAX_BIND_GROUPS) this.forgetBindGroups();
     const group = this.#device.createBindGroup({
       layout,
       entries: slices.map(({ buffer, offset, size }, binding) => ({ binding, resource: { buffer: buffer.buffer, offset, size } })),
     });
+    let bindGroups = this.#bindGroups.get(compiled);
+    if (bindGroups === undefined) this.#bindGroups.set(compiled, (bindGroups = new Map()));
     bindGroups.set(key, group);
     this.#cachedBindGroups++;
     this.bindGroupsCreated++;

@@ -1,6 +1,7 @@
 import type { Kernel } from "@polyhead/gpu";
 import { formKey, templateName, type FlashForm, type FusedTemplate } from "../spec.ts";
 import type { Emit } from "./backward-frame.ts";
+import { kernelCache } from "./kernel-cache.ts";
 import { valueNorms } from "./learn-scale.ts";
 import { rowDkv, rowDq } from "./row-backward.ts";
 import { rowForward } from "./row-forward.ts";
@@ -9,14 +10,9 @@ import { subgroupForward } from "./subgroup-forward.ts";
 import { tileDkv, tileDq } from "./tile-backward.ts";
 import { tileForward } from "./tile-forward.ts";
 
-const kernels = new Map<string, Kernel>();
-
 /** Forms of equal structure share a kernel, and so a pipeline. */
 function once(pass: string, form: FlashForm, template: FusedTemplate | undefined, build: () => Kernel): Kernel {
-  const key = `${pass}#${template === undefined ? "" : templateName(template)}#${formKey(form)}`;
-  let kernel = kernels.get(key);
-  if (kernel === undefined) kernels.set(key, (kernel = build()));
-  return kernel;
+  return kernelCache.get(`${pass}#${template === undefined ? "" : templateName(template)}#${formKey(form)}`, build);
 }
 
 /** o and lse; with `split`, normalised parts and their log2-sum-exp, for `combine`. */
