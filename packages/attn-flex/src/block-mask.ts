@@ -1,36 +1,22 @@
 import type { BlockLists } from "@polyhead/attn-flash/kernel";
-import { describe, PolyheadError, toProgram, type Mask, type Program } from "@polyhead/core";
+import { describe, PolyheadError, toProgram, type Mask } from "@polyhead/core";
 import type { Engine } from "@polyhead/tensor";
-import { asMask, tellsApart } from "./as-mask.ts";
-import { listsOfArray, listsOfTensor, readStates } from "./block-lists.ts";
-import { classifyByIntervals, isKnown } from "./classify-intervals.ts";
-import { classifyOnGpu } from "./classify-gpu.ts";
+import { readStates } from "./block-lists.ts";
 import { digestOf } from "./digest.ts";
 import { findEmptyRows, type EmptyRows } from "./empty-rows.ts";
 import { toSvg, toText, type Picture } from "./picture.ts";
-import { parseBlockMask, toRuns, type BlockMaskData } from "./serial.ts";
-import { checkSizes, EMPTY, FULL, gridOf, PARTIAL, type BlockSizes } from "./sizes.ts";
+import { toRuns, type BlockMaskData } from "./serial.ts";
+import { checkSizes, EMPTY, FULL, PARTIAL, type BlockSizes } from "./sizes.ts";
 
 /** Who tells blocks apart. `auto`: intervals, as long as they leave no block open; else the GPU. */
 export type ClassifyBy = "auto" | "gpu" | "intervals";
 
-/** Options of {@link createBlockMask}. */
-export interface BlockMaskOptions {
-  /** Batch rows to tell apart. Default 1: the mask is the same for all. */
-  readonly batch?: number;
-  /** Query heads to tell apart. Default 1: the mask is the same for all. */
-  readonly heads?: number;
-  readonly queries: number;
-  readonly keys: number;
-  /** Rows of a block: 16, 32, 64, 128 (default) or 256. */
-  readonly queryBlock?: number;
-  /** Columns of a block: 16, 32, 64, 128 (default) or 256. */
-  readonly keyBlock?: number;
-  /** Global position of the first query. Default 0. */
-  readonly qOffset?: number;
-  /** Global position of the first key. Default 0. */
-  readonly kvOffset?: number;
-  readonly by?: ClassifyBy;
+/** Lists, who told blocks apart, and how to do it again for other sizes. */
+export interface Told {
+  readonly lists: BlockLists;
+  readonly classifiedBy: "gpu" | "intervals";
+  readonly by: ClassifyBy;
+  readonly build: (sizes: BlockSizes, by: ClassifyBy) => BlockMask;
 }
 
 /** How much of a mask there is to compute. */
@@ -49,7 +35,7 @@ export interface Plane {
   readonly h?: number;
 }
 
-/** A mask with the list of its blocks that are not empty; made by {@link createBlockMask}. */
+/** A mask with the list of its blocks that are not empty; made by `createBlockMask`. */
 export class BlockMask implements BlockSizes {
   readonly kind = "block-mask";
   readonly engine: Engine;
@@ -68,9 +54,10 @@ export class BlockMask implements BlockSizes {
   readonly classifiedBy: "gpu" | "intervals";
   readonly #versions: readonly number[];
   readonly #by: ClassifyBy;
+  readonly #build: Told["build"];
 
-  /** Use {@link createBlockMask}. */
-  constructor(engine: Engine, mask: Mask, sizes: BlockSizes, { lists, classifiedBy, by }: { readonly lists: BlockLists; readonly classifiedBy: "gpu" | "intervals"; readonly by: ClassifyBy }) {
+  /** Use `createBlockMask`. */
+  constructor(engine: Engine, mask: Mask, sizes: BlockSizes, { lists, classifiedBy, by, build }: Told) {
     this.engine = engine;
     this.mask = mask;
     this.batch = sizes.batch;
@@ -85,6 +72,7 @@ export class BlockMask implements BlockSizes {
     this.classifiedBy = classifiedBy;
     this.#versions = captureVersions(mask);
     this.#by = by;
+    this.#build = build;
     collected.register(this, lists);
   }
 
@@ -119,14 +107,14 @@ export class BlockMask implements BlockSizes {
     if (qOffset < this.qOffset || qOffset + queries > this.qOffset + this.queries) {
       throw new PolyheadError("FLEX_BLOCK_MASK", `a slice of positions ${String(qOffset)} to ${String(qOffset + queries - 1)}; the block mask covers ${String(this.qOffset)} to ${String(this.qOffset + this.queries - 1)}`, "create the block mask for all positions that you will ask about");
     }
-    if (!this.serves({ qOffset, queries })) return build(this.engine, this.mask, sizes, this.#by);
+    if (!this.serves({ qOffset, queries })) return this.#build(sizes, this.#by);
     const lists = { ...this.lists, keysOf: this.lists.keysOf.alias(), queriesOf: this.lists.queriesOf.alias() };
-    return new BlockMask(this.engine, this.mask, sizes, { lists, classifiedBy: this.classifiedBy, by: this.#by });
+    return new BlockMask(this.engine, this.mask, sizes, { lists, classifiedBy: this.classifiedBy, by: this.#by, build: this.#build });
   }
 
   /** The same blocks told apart anew, by what the captures hold now. */
   rebuild(by: ClassifyBy = this.#by): BlockMask {
-    return build(this.engine, this.mask, sizesOf(this), by);
+    return this.#build(sizesOf(this), by);
   }
 
   /** The state of each block, `[batch, heads, blocks of queries, blocks of keys]`: 0 empty, 1 partial, 2 full. */
@@ -219,58 +207,3 @@ const sizesOf = ({ batch, heads, queries, keys, queryBlock, keyBlock, qOffset, k
 
 /** Rows of the least tile that kernels take within a block. */
 const LEAST_TILE = 16;
-
-/** More blocks than this are told apart on the GPU: the CPU would take longer than an attention. */
-const MOST_ON_CPU = 2 ** 16;
-
-/**
- * Tells the blocks of a mask apart: empty ones are left out, full ones need no mask, partial ones ask it for each cell. Never
- * takes memory for the cells, only for blocks. `mask` is one of core's, or a maskMod program.
- *
- * On the GPU every cell is looked at, and the answer is exact. By intervals, blocks are proved full or empty on the CPU without
- * looking at cells; a block that bounds leave open is called partial, which is never wrong.
- *
- * @throws PolyheadError `FLEX_BLOCK_MASK` for impossible sizes, `FLEX_CAPTURES`, `MASK_PROGRAM`.
- */
-export function createBlockMask(engine: Engine, mask: Mask | Program, options: BlockMaskOptions): BlockMask {
-  const { batch = 1, heads = 1, queries, keys, queryBlock = 128, keyBlock = 128, qOffset = 0, kvOffset = 0, by = "auto" } = options;
-  return build(engine, asMask(mask), checkSizes({ batch, heads, queries, keys, queryBlock, keyBlock, qOffset, kvOffset }), by);
-}
-
-function build(engine: Engine, mask: Mask, sizes: BlockSizes, by: ClassifyBy): BlockMask {
-  const placeholder = toProgram(mask).captures.find(({ data }) => data.length === 0);
-  if (placeholder !== undefined) throw new PolyheadError("FLEX_CAPTURES", `the mask reads placeholder '${placeholder.name}', which has no numbers of its own`, "capture the numbers, and change them with capture.set");
-  if (by === "intervals" && !isKnown(mask)) throw new PolyheadError("FLEX_CAPTURES", `the mask ${describe(mask)} reads learned numbers, which live on the device`, "classify by: 'gpu'");
-  if (by !== "gpu") {
-    const { queryBlocks, keyBlocks } = gridOf(sizes);
-    const few = sizes.batch * sizes.heads * queryBlocks * keyBlocks <= MOST_ON_CPU;
-    const found = by === "intervals" || (few && isKnown(mask)) ? classifyByIntervals(mask, sizes, by === "intervals" ? Infinity : 0) : undefined;
-    if (found !== undefined && (by === "intervals" || found.undecided === 0)) {
-      return new BlockMask(engine, mask, sizes, { lists: listsOfArray(engine, found.states, sizes), classifiedBy: "intervals", by });
-    }
-  }
-  const lists = engine.noGrad(() => engine.scope(() => listsOfTensor(engine, classifyOnGpu(engine, mask, sizes), sizes)));
-  return new BlockMask(engine, mask, sizes, { lists, classifiedBy: "gpu", by });
-}
-
-/**
- * A block mask from what `serialize` gave.
- *
- * @throws PolyheadError `FLEX_BLOCK_MASK` for what is no block mask, or that of another mask or of captures with other numbers.
- */
-export function loadBlockMask(engine: Engine, mask: Mask | Program, data: BlockMaskData): BlockMask {
-  const made = asMask(mask);
-  const { sizes, states } = parseBlockMask(made, data);
-  return new BlockMask(engine, made, sizes, { lists: listsOfArray(engine, states, sizes), classifiedBy: "intervals", by: "auto" });
-}
-
-/**
- * Whether a block mask may stand for a call of B batch rows and H heads. @throws PolyheadError `FLEX_BLOCK_MASK`.
- */
-export function checkPlanes(block: BlockMask, { B, H }: { readonly B: number; readonly H: number }): void {
-  const apart = tellsApart(block.mask);
-  for (const [axis, given, wanted, told] of [["batch", block.batch, B, apart.batch], ["heads", block.heads, H, apart.heads]] as const) {
-    if (given === wanted || (given === 1 && !told)) continue;
-    throw new PolyheadError("FLEX_BLOCK_MASK", `the block mask was made for ${axis} = ${String(given)} and the call has ${String(wanted)}${given === 1 ? ", which the mask tells apart" : ""}`, `create it with ${axis}: ${told ? String(wanted) : "1, since the mask is the same for all"}`);
-  }
-}

@@ -2,8 +2,9 @@ import { toProgram, type KernelInputs, type Mask } from "@polyhead/core";
 import { numberOf } from "@polyhead/gpu";
 import type { Engine, Tensor } from "@polyhead/tensor";
 import { isRange, tellsApart } from "./as-mask.ts";
-import { createBlockMask, type BlockMask } from "./block-mask.ts";
+import type { BlockMask } from "./block-mask.ts";
 import { Bounded } from "./bounded.ts";
+import { createBlockMask } from "./create-block-mask.ts";
 
 /** How masks are cut where nobody says so. */
 export interface BlockPolicy {

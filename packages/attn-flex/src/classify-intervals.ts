@@ -23,9 +23,9 @@ export function isKnown(mask: Mask): boolean {
  * Sound: full and empty are proofs. Where bounds are too wide to tell within a few dozen parts, a block is called partial,
  * which costs time and is never wrong.
  *
- * @param patience blocks that may stay undecided; at one more, the rest is not looked at.
+ * @param patience blocks that may stay undecided; at one more, the rest is not looked at. Default all.
  */
-export function classifyByIntervals(mask: Mask, sizes: BlockSizes, patience: number = Infinity): Classified {
+export function classifyByIntervals(mask: Mask, sizes: BlockSizes, patience?: number): Classified {
   const { batch, heads, queries, keys, queryBlock, keyBlock, qOffset, kvOffset } = sizes;
   const { queryBlocks, keyBlocks } = gridOf(sizes);
   const ask = intervalEvaluator(toProgram(mask));
@@ -44,7 +44,7 @@ export function classifyByIntervals(mask: Mask, sizes: BlockSizes, patience: num
             q0: qOffset + i, q1: qOffset + Math.min(i + queryBlock, queries) - 1,
             kv0: kvOffset + j, kv1: kvOffset + Math.min(j + keyBlock, keys) - 1,
           });
-          if (state === undefined && ++undecided > patience) return { states, undecided };
+          if (state === undefined && ++undecided > (patience ?? Infinity)) return { states, undecided };
           states[at++] = state ?? PARTIAL;
         }
       }

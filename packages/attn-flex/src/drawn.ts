@@ -65,13 +65,13 @@ export function drawnBias(title: string, program: Program, positions: number, va
   return Object.freeze({ ...program, ...drawnAs(positions, paint) });
 }
 
-/** A modifier of a score alone, drawn as a curve: scores from −reach to reach across, what becomes of them upwards. */
-export function drawnCurve(title: string, program: Program, reach: number): Program & Drawn {
+/** A modifier of a score alone, drawn as a curve: scores from −reach to reach across, upwards what becomes of them, from −height to height. */
+export function drawnCurve(title: string, program: Program, { reach, height }: { readonly reach: number; readonly height: number }): Program & Drawn {
   const paint: Painter = ({ cells }) => {
     const at = (n: number): number => ((2 * n + 1) / cells - 1) * reach;
     const row = (column: number): number => {
       const y = Number(evaluate(program, { score: at(column), b: 0, h: 0, q: 0, kv: 0 })[0]);
-      return Math.min(cells - 1, Math.max(0, Math.round((cells - 1) / 2 - (y / reach) * (cells / 2))));
+      return Math.min(cells - 1, Math.max(0, Math.floor(((height - y) / (2 * height)) * cells)));
     };
     return { title, rows: cells, columns: cells, shade: (i, column) => (row(column) === i ? 1 : 0) };
   };

@@ -1,12 +1,12 @@
 import { PolyheadError, type Count, type KernelInputs, type KernelOutputs, type Mask, type Program } from "@polyhead/core";
-import { flashAttention } from "@polyhead/attn-flash/kernel";
 import { numberOf } from "@polyhead/gpu";
 import type { Tensor } from "@polyhead/tensor";
 import { asMask } from "./as-mask.ts";
 import { attend } from "./attend.ts";
-import { checkPlanes, type BlockMask } from "./block-mask.ts";
+import type { BlockMask } from "./block-mask.ts";
 import { refuseOutside } from "./check-indices.ts";
 import { bindTables, hooksOf, type ScoreMod } from "./score-mods.ts";
+import { withBlockMask } from "./with-block-mask.ts";
 
 /** Who sees whom: one of three, since no mask at all is more often forgotten than meant. `full()` sees everything. */
 export type MaskChoice =
@@ -84,40 +84,4 @@ function chosenMask({ mask, maskMod, blockMask }: FlexInputs): Mask {
   const given = Object.entries({ mask, maskMod, blockMask }).filter(([, value]) => value !== undefined).map(([name]) => name);
   if (given.length !== 1) throw new PolyheadError("FLEX_MASK", given.length === 0 ? "no mask was given" : `${given.join(" and ")} were given; expected one of them`, "pass mask: full() to see everything, or join masks with and(...) and or(...)");
   return blockMask?.mask ?? asMask((mask ?? maskMod)!);
-}
-
-/** @throws PolyheadError `FLEX_DEVICE`, `FLEX_STALE`, `FLEX_BLOCK_MASK` when the block mask is not one of this call. */
-function withBlockMask(call: KernelInputs<Tensor>, block: BlockMask): KernelOutputs<Tensor> {
-  const { q, k } = call;
-  const { engine } = q;
-  if (block.engine !== engine) throw new PolyheadError("FLEX_DEVICE", `the block mask belongs to ${block.engine.gpu === engine.gpu ? "another engine" : "another device"} than q`, "create it with q.engine");
-  const [B = 1, H = 1, Tq = 1] = q.shape;
-  const Tk = k.shape[2] ?? 1;
-  checkPlanes(block, { B, H });
-  const [from, fromKey] = [numberOf(call.qOffset), numberOf(call.kvOffset)];
-  const span = (offset: number, length: number): string => `${String(offset)} to ${String(offset + length - 1)}`;
-  if (from < block.qOffset || from + Tq > block.qOffset + block.queries || fromKey !== block.kvOffset || Tk > block.keys) {
-    throw new PolyheadError(
-      "FLEX_BLOCK_MASK",
-      `the block mask covers queries ${span(block.qOffset, block.queries)} and keys ${span(block.kvOffset, block.keys)}; the call has queries ${span(from, Tq)} and keys ${span(fromKey, Tk)}`,
-      "create it for these sizes, and pass the qOffset and kvOffset of the call",
-    );
-  }
-  // Replays of a recording must see what captures hold by then: the recording tells blocks apart itself.
-  if (engine.gpu.recording && block.hasCaptures) {
-    const fresh = block.rebuild("gpu");
-    try {
-      return flashAttention(call, { blocks: fresh.lists });
-    } finally {
-      fresh.dispose();
-    }
-  }
-  block.refuseStale();
-  if (block.serves({ qOffset: from, queries: Tq })) return flashAttention(call, { blocks: block.lists });
-  const part = block.slice({ qOffset: from, queries: Tq });
-  try {
-    return flashAttention(call, { blocks: part.lists });
-  } finally {
-    part.dispose();
-  }
 }

@@ -1,5 +1,6 @@
 export { and, custom, full, maskMod, not, or, scoreMod } from "@polyhead/core";
-export { BlockMask, createBlockMask, loadBlockMask, type BlockMaskOptions, type ClassifyBy, type Plane, type Sparsity } from "./block-mask.ts";
+export { BlockMask, type ClassifyBy, type Plane, type Sparsity } from "./block-mask.ts";
+export { createBlockMask, loadBlockMask, type BlockMaskOptions } from "./create-block-mask.ts";
 export type { DrawOptions, Drawn } from "./drawn.ts";
 export type { EmptyRows } from "./empty-rows.ts";
 export { flexAttention, type FlexInputs, type MaskChoice } from "./flex-attention.ts";

@@ -3,7 +3,7 @@ export interface Picture {
   readonly title: string;
   readonly rows: number;
   readonly columns: number;
-  shade(row: number, column: number): number;
+  readonly shade: (row: number, column: number) => number;
 }
 
 // A dot rather than a space, since editors and Markdown eat spaces at the end of a line.

@@ -49,7 +49,7 @@ export function flexReference(problem: FlexProblem): FlexResult {
   }
   // A row with no allowed key has l = 0: its output stays 0, and its log-sum-exp −∞.
   const lse = l.map((sum, i) => (m[i] ?? 0) + Math.log(sum));
-  return { o: o.map((sum, n) => sum / (l[Math.floor(n / dv)] || 1)), lse, visited };
+  return { o: o.map((sum, n) => sum / Math.max(l[Math.floor(n / dv)] ?? 0, Number.MIN_VALUE)), lse, visited };
 }
 
 function cut(length: number, block: number): number[][] {

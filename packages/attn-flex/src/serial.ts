@@ -41,7 +41,7 @@ function fromRuns(runs: string): Uint8Array {
  * @throws PolyheadError `FLEX_BLOCK_MASK` for what is no block mask, or that of another mask.
  */
 export function parseBlockMask(mask: Mask, data: BlockMaskData): { readonly sizes: BlockSizes; readonly states: Uint8Array } {
-  if ((data.kind as unknown) !== "block-mask" || (data.version as unknown) !== 1) throw new PolyheadError("FLEX_BLOCK_MASK", `the data says kind '${String(data.kind)}', version ${String(data.version)}; expected 'block-mask', 1`, "pass what blockMask.serialize() gave");
+  if ((data.kind as unknown) !== "block-mask" || (data.version as unknown) !== 1) throw new PolyheadError("FLEX_BLOCK_MASK", `the data says kind '${data.kind}', version ${String(data.version)}; expected 'block-mask', 1`, "pass what blockMask.serialize() gave");
   const { batch, heads, queries, keys, queryBlock, keyBlock, qOffset, kvOffset } = data;
   const sizes = checkSizes({ batch, heads, queries, keys, queryBlock, keyBlock, qOffset, kvOffset });
   const digest = digestOf(mask);

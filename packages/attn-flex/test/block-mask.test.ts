@@ -2,7 +2,7 @@ import { and, capture, causal, custom, document, maskMod, materialize, window } 
 import type { Tensor } from "@polyhead/tensor";
 import { describe, expect, it } from "vitest";
 import { createBlockMask, loadBlockMask, type BlockMaskData } from "../src/index.ts";
-import { EMPTY, FULL, gridOf, PARTIAL, type BlockSizes } from "../src/sizes.ts";
+import { gridOf, PARTIAL, type BlockSizes } from "../src/sizes.ts";
 import { poisoned } from "./devices.ts";
 import { ids, MASKS, statesByCells } from "./masks.ts";
 

@@ -2,7 +2,7 @@ import { and, capture, causal, custom, document, maskMod, scoreMod, window, type
 import type { Tensor } from "@polyhead/tensor";
 import { assertClose, uniform } from "@polyhead/testkit";
 import { describe, expect, it } from "vitest";
-import { alibi, attentionSink, createBlockMask, dilated, documents, flexAttention, globalLocal, neighborhood, prefixLmDocuments, relativeTable, slidingWindow, softcap } from "../src/index.ts";
+import { alibi, createBlockMask, documents, flexAttention, prefixLmDocuments, relativeTable, slidingWindow, softcap } from "../src/index.ts";
 import { expectReference, tensorsOf, type Case } from "./attention.ts";
 import { poisoned } from "./devices.ts";
 
@@ -14,13 +14,8 @@ const relative = scoreMod`score + ${table}[h, clamp(kv - q, -4, 4) + 4]`;
 /** Masks that leave blocks out, have full ones, and rows without a key. */
 const SPARSE: Readonly<Record<string, Mask>> = {
   "a window": slidingWindow(9),
-  documents: documents(three),
   "documents of each batch row": documents(Int32Array.from({ length: 180 }, (_, n) => Math.floor((n % 90) / (n < 90 ? 20 : 33))), [2, 90]),
   "prefix LM × documents": prefixLmDocuments([33, 5, 52], [10, 5, 3]),
-  "a dilated window": dilated({ size: 4, step: 5 }),
-  "a neighbourhood": neighborhood({ width: 9, height: 9, size: 3 }),
-  "globals and locals": globalLocal({ globals: 3, reach: 6 }),
-  "an attention sink": attentionSink({ sinks: 3, size: 10 }),
   "rows without a key": custom(maskMod`kv > 40 && q > 20 && q < 37 && q % 2 == 0`),
 };
 

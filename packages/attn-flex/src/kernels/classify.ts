@@ -10,7 +10,7 @@ import { maskCode } from "./mask-code.ts";
  *
  * Cells past the last query or key do not count: a block whose cells are all allowed, as far as they exist, is full.
  */
-export type ClassifyKernel = Kernel<string, string>;
+export type ClassifyKernel = Kernel;
 
 const kept = new Bounded<string, ClassifyKernel>(64);
 

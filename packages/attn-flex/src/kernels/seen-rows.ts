@@ -9,7 +9,7 @@ import { maskCode } from "./mask-code.ts";
  *   seen     u32 [planes, queries]: 1 where a query may see some key
  *   a thread owns a query, walks its block's list, and looks at cells of partial blocks only
  */
-export type SeenRowsKernel = Kernel<string, string>;
+export type SeenRowsKernel = Kernel;
 
 const kept = new Bounded<string, SeenRowsKernel>(64);
 

@@ -10,5 +10,5 @@ import { drawnCurve, type Drawn } from "../drawn.ts";
 export function softcap(cap: number | ScalarCapture): Program & Drawn {
   const held = typeof cap === "number" ? scalar(cap, { name: "cap" }) : cap;
   if (!(held.value > 0)) throw new PolyheadError("FLEX_EXTENT", `cap of softcap is ${String(held.value)}; expected a number above 0`, "Gemma 2 takes 50");
-  return drawnCurve(`softcap at ${String(held.value)}`, scoreMod(({ score }) => score.div(held).tanh().mul(held)), 3 * held.value);
+  return drawnCurve(`softcap at ${String(held.value)}`, scoreMod(({ score }) => score.div(held).tanh().mul(held)), { reach: 3 * held.value, height: 1.25 * held.value });
 }
