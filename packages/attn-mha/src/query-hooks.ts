@@ -13,7 +13,7 @@ export interface QueryOptions {
  * Score hooks as kernels take them: one that reads the queries becomes one that reads their products with its rows, scale · q rowsᵀ,
  * a tensor that the tape knows.
  *
- * @throws PolyheadError `ATTN_QUERY_REPLAY` for several queries at a place that changes from replay to replay.
+ * @throws PolyheadError `ATTN_TABLE`; `ATTN_QUERY_REPLAY` for several queries at a place that changes from replay to replay.
  */
 export function withQueries(hooks: readonly BoundHook<Tensor, ScoreHook>[], { q, qOffset, scale }: QueryOptions): readonly BoundHook<Tensor, ScoreHook>[] {
   if (hooks.every(({ hook }) => hook.queries === undefined)) return hooks;
@@ -22,9 +22,16 @@ export function withQueries(hooks: readonly BoundHook<Tensor, ScoreHook>[], { q,
   return hooks.map(({ hook, params }) => {
     const ready = hookOfQueries(hook, { batch, heads, queries: rows });
     if (ready === undefined) return { hook, params };
-    const products = matmul(queries, params[hook.queries!.rows.name]!, { transB: true, scale });
+    const products = matmul(queries, rowsOf({ hook, params }), { transB: true, scale });
     return { hook: ready.hook, params: { [ready.products.name]: inPlace(products, qOffset) } };
   });
+}
+
+function rowsOf({ hook, params }: BoundHook<Tensor, ScoreHook>): Tensor {
+  const { name, shape } = hook.queries!.rows;
+  const rows = params[name];
+  if (rows?.shape.join() === shape.join()) return rows;
+  throw new PolyheadError("ATTN_TABLE", `hook '${hook.id}' learns '${name}' of shape [${shape.join(", ")}] and was bound to ${rows === undefined ? "no tensor" : `a tensor of shape [${rows.shape.join(", ")}]`}`, "bind the hook with bindHooks, and allocate its params as declared");
 }
 
 /** Moves the query at global position p, along axis 2, to row `p mod productRows`; rows of no query are 0. */

@@ -1,4 +1,4 @@
-import { causal, referenceAttention, zeros64, type Array64, type Mask } from "@polyhead/core";
+import { causal, referenceAttention, zeros64, type Array64, type Mask, type ScoreHook } from "@polyhead/core";
 
 /** One multi-head layer in float64, weights `[out, in]` row-major: what the paper computes, with nothing else. */
 export interface MultiHeadReference {
@@ -17,6 +17,8 @@ export interface MultiHeadReference {
   readonly mask?: Mask;
   /** Where keys and values come from in cross-attention, `[B, Tk, width]`; default x. */
   readonly memory?: Array64;
+  /** Score hooks, in their order. */
+  readonly score?: readonly ScoreHook[];
 }
 
 /** y = x Wᵀ + b for rows x of `inputs` numbers. */
@@ -36,7 +38,7 @@ function project(x: Float64Array, weight: Float64Array, bias: Float64Array | und
  *
  * @returns `[B, T, width]`, row-major
  */
-export function multiHeadReference({ x, heads, kvHeads, headDim, qkv, qkvBias, out, outBias, mask = causal(), memory = x }: MultiHeadReference): Float64Array {
+export function multiHeadReference({ x, heads, kvHeads, headDim, qkv, qkvBias, out, outBias, mask = causal(), memory = x, score = [] }: MultiHeadReference): Float64Array {
   const [B = 0, T = 0, width = 0] = x.shape;
   const all = heads + 2 * kvHeads;
   const headsOf = (source: Array64, first: number, count: number): Array64 => {
@@ -49,7 +51,7 @@ export function multiHeadReference({ x, heads, kvHeads, headDim, qkv, qkvBias, o
     }
     return part;
   };
-  const { o } = referenceAttention({ q: headsOf(x, 0, heads), k: headsOf(memory, heads, kvHeads), v: headsOf(memory, heads + kvHeads, kvHeads), mask });
+  const { o } = referenceAttention({ q: headsOf(x, 0, heads), k: headsOf(memory, heads, kvHeads), v: headsOf(memory, heads + kvHeads, kvHeads), mask, score });
   const joined = Float64Array.from({ length: B * T * heads * headDim }, (_, i) => {
     const [d, h, t, b] = [i % headDim, Math.floor(i / headDim) % heads, Math.floor(i / headDim / heads) % T, Math.floor(i / headDim / heads / T)];
     return o.data[((b * heads + h) * T + t) * headDim + d]!;
