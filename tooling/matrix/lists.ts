@@ -7,6 +7,7 @@ import { layer } from "@polyhead/norm-layer";
 import { rms } from "@polyhead/norm-rms";
 import { learned, sinusoidal } from "@polyhead/pos-absolute";
 import { alibi } from "@polyhead/pos-alibi";
+import { fire, kerple, relativeBias, shaw, t5 } from "@polyhead/pos-relative";
 import { rope } from "@polyhead/pos-rope";
 import { flexInBlocks } from "./flex-in-blocks.ts";
 import { CONTEXT, SIZES } from "./sizes.ts";
@@ -46,6 +47,13 @@ export const POSITIONS: readonly Choice[] = [
   { name: "rope, half of a head", plugin: rope, config: { fraction: 0.5 } },
   { name: "alibi", plugin: alibi },
   { name: "alibi, learned", plugin: alibi, config: { learned: true } },
+  { name: "t5", plugin: t5, config: { buckets: 8, maxDistance: 12 } },
+  { name: "t5, bidirectional", plugin: t5, config: { buckets: 8, maxDistance: 12, bidirectional: true } },
+  { name: "relative-bias", plugin: relativeBias, config: { maxDistance: 5 } },
+  { name: "shaw", plugin: shaw, config: { maxDistance: 5 } },
+  { name: "kerple, log", plugin: kerple },
+  { name: "kerple, power", plugin: kerple, config: { form: "power" } },
+  { name: "fire", plugin: fire, config: { width: 4, threshold: 8 } }, // the paper's 32 units take as much longer to compile
 ];
 
 export const NORMS: readonly Choice[] = [

@@ -6,12 +6,15 @@ import { SIZES } from "./sizes.ts";
 /** Everything that a layer computes with and learns, by name. */
 export interface Value {
   readonly shape: readonly number[];
-  /** Numbers that f32 holds. */
+  /** Multiples of 2⁻¹², so that f32 holds them, and what lies a step of a difference beside them. */
   readonly data: Float64Array;
   readonly trainable: boolean;
 }
 
 export type Values = Readonly<Record<string, Value>>;
+
+/** The grid of learned numbers. */
+export const STEP: number = 2 ** -12;
 
 /** Away from where parameters start: a gain of 1 or a table of zeros would hide mistakes. */
 function shaken({ shape, init, trainable = true }: ParamSpec, seed: number): Value {
@@ -19,7 +22,7 @@ function shaken({ shape, init, trainable = true }: ParamSpec, seed: number): Val
   const start = init === "zeros" ? [] : init === "ones" ? new Float32Array(size).fill(1) : init.kind === "values" ? init.data : [];
   const noise = uniform(size, seed);
   const amount = typeof init === "object" && init.kind === "values" ? 0.1 : 0.4;
-  const data = Float64Array.from(noise, (x, i) => Math.fround((start[i] ?? 0) + (trainable ? amount * x : 0)));
+  const data = Float64Array.from(noise, (x, i) => (trainable ? Math.round(((start[i] ?? 0) + amount * x) / STEP) * STEP : Math.fround(start[i] ?? 0)));
   return { shape, data, trainable };
 }
 
@@ -47,7 +50,8 @@ export function valuesOf({ parts }: Assembled): Values {
   return values;
 }
 
-/** The captures that a hook learns. */
+/** The captures that a hook learns: those its program reads, or rows whose products with the queries it reads. */
 export function capturesOf(hook: Hook): readonly Capture[] {
+  if (hook.site === "score" && hook.queries !== undefined) return [hook.queries.rows];
   return "program" in hook ? hook.program.captures.filter(({ learned }) => learned) : [];
 }
