@@ -20,10 +20,10 @@ function messageOf(attempt: () => unknown): string {
 
 describe("a modifier that cannot be read", () => {
   it("shows the place of a type error with a caret", () => {
-    expect(messageOf(() => scoreMod`score + (kv <= q)`)).toBe(`[EXPR_TYPE] 'add' was given f32, bool; expected numbers
+    expect(messageOf(() => scoreMod`score + (kv <= q)`)).toBe(`[EXPR_TYPE] add was given bool; expected f32 or i32
     score + (kv <= q)
           ^
-  fix: convert with f32(…) or i32(…)`);
+  fix: convert the condition with f32(…) or i32(…), or choose with ?:`);
   });
 });
 
@@ -121,7 +121,7 @@ describe("a block mask", () => {
 
 describe("a modifier that yields NaN", () => {
   it("is named by the anomaly mode, with the cell and the score it was given", async () => {
-    const attempt = engine.detectAnomaly(() => run({ scoreMod: scoreMod`score + (q == 3 && kv == 5 ? log(score - 1000.0) : 0.0)` }));
-    await expect(attempt).rejects.toThrow(/TENSOR_ANOMALY.*scoreMod.*q = 3.*kv = 5/s);
+    const attempt = engine.detectAnomaly(() => run({ scoreMod: scoreMod`score + (q == 3 && kv == 2 ? sqrt(-1.0 - score * score) : 0.0)` }));
+    await expect(attempt).rejects.toThrow(/^\[TENSOR_ANOMALY\] score hook 'scoreMod' gave NaN at b=0 h=0 q=3 kv=2 from score -?\d/);
   });
 });
