@@ -4,7 +4,7 @@ import { lab } from "./lab.ts";
 
 /** What can be swapped from the command line. */
 export interface NanoConfig {
-  readonly position: "rope" | "absolute" | "sinusoidal" | "none";
+  readonly position: "rope" | "alibi" | "t5" | "shaw" | "kerple" | "fire" | "absolute" | "sinusoidal" | "none";
   readonly norm: "rms" | "layer";
   readonly normPlace: "pre" | "post";
   readonly embedding: "tied" | "untied";
@@ -33,7 +33,7 @@ export const SIZES = {
 export type Size = keyof typeof SIZES;
 
 const PARTS = {
-  position: { choices: ["rope", "absolute", "sinusoidal", "none"], value: "rope", doc: "how tokens know their place" },
+  position: { choices: ["rope", "alibi", "t5", "shaw", "kerple", "fire", "absolute", "sinusoidal", "none"], value: "rope", doc: "how tokens know their place" },
   norm: { choices: ["rms", "layer"], value: "rms", doc: "normalisation" },
   "norm-place": { choices: ["pre", "post"], value: "pre", doc: "norm before each sublayer or after each sum" },
   embedding: { choices: ["tied", "untied"], value: "tied", doc: "one table for both ways, or two" },

@@ -8,6 +8,8 @@ import { decoder } from "@polyhead/model";
 import { layer } from "@polyhead/norm-layer";
 import { rms } from "@polyhead/norm-rms";
 import { learned, sinusoidal } from "@polyhead/pos-absolute";
+import { alibi } from "@polyhead/pos-alibi";
+import { fire, kerple, shaw, t5 } from "@polyhead/pos-relative";
 import { rope } from "@polyhead/pos-rope";
 
-export const lab = createLab(mha, rope, learned, sinusoidal, none, layer, rms, tied, untied, flash, reference, decoder);
+export const lab = createLab(mha, rope, alibi, t5, shaw, kerple, fire, learned, sinusoidal, none, layer, rms, tied, untied, flash, reference, decoder);

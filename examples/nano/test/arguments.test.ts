@@ -4,7 +4,7 @@ import { configure, help, modelSpec, readOptions } from "../config.ts";
 const read = (...args: string[]) => () => readOptions(args);
 
 it("a misspelt value is answered with the nearest known one", () => {
-  expect(read("--position", "rop")).toThrow(/ARGUMENT_CHOICE.*--position is 'rop'; expected one of rope, absolute, sinusoidal, none.*did you mean 'rope'/s);
+  expect(read("--position", "rop")).toThrow(/ARGUMENT_CHOICE.*--position is 'rop'; expected one of rope, alibi, t5, shaw, kerple, fire, absolute, sinusoidal, none.*did you mean 'rope'/s);
   expect(read("--norm", "layre")).toThrow(/did you mean 'layer'/);
   expect(read("--size", "smal")).toThrow(/did you mean 'small'/);
 });
@@ -37,7 +37,7 @@ it("help lists every part, every number and every switch that the reader knows",
   // The reader names what it knows when it meets an option that it does not.
   const known = /known: ([^)]*)\)/.exec(message(read("--positio", "x")))![1]!.split(", ");
   expect(listed.sort()).toEqual(known.sort());
-  for (const choice of ["rope", "absolute", "sinusoidal", "rms", "layer", "pre", "post", "tied", "untied", "gelu-tanh", "relu", "swiglu", "tiny", "large"]) expect(page).toMatch(new RegExp(`[ |]${choice}\\b`));
+  for (const choice of ["rope", "alibi", "t5", "shaw", "kerple", "fire", "absolute", "sinusoidal", "rms", "layer", "pre", "post", "tied", "untied", "gelu-tanh", "relu", "swiglu", "tiny", "large"]) expect(page).toMatch(new RegExp(`[ |]${choice}\\b`));
 });
 
 it("a runner's leading -- is skipped", () => {
@@ -45,7 +45,7 @@ it("a runner's leading -- is skipped", () => {
 });
 
 it("every choice of every part makes a spec that the lab accepts", () => {
-  for (const [name, choices] of Object.entries({ position: ["rope", "absolute", "sinusoidal", "none"], norm: ["rms", "layer"], "norm-place": ["pre", "post"], embedding: ["tied", "untied"], "feed-forward": ["gelu", "gelu-tanh", "relu", "swiglu"] })) {
+  for (const [name, choices] of Object.entries({ position: ["rope", "alibi", "t5", "shaw", "kerple", "fire", "absolute", "sinusoidal", "none"], norm: ["rms", "layer"], "norm-place": ["pre", "post"], embedding: ["tied", "untied"], "feed-forward": ["gelu", "gelu-tanh", "relu", "swiglu"] })) {
     for (const choice of choices) expect(modelSpec(configure(readOptions([`--${name}`, choice, "--kv-heads", "1"]), "tiny", 10), 80).layers, `${name} ${choice}`).toBe(2);
   }
 });
