@@ -1,5 +1,6 @@
-import { linearIndex, type Capture } from "@polyhead/core";
+import type { Capture } from "@polyhead/core";
 import type { BindingSpec, ParamType } from "@polyhead/gpu";
+import { tableLoader } from "@polyhead/tensor";
 
 /**
  * How the score kernels find the tables that hooks and mask read. Two bindings hold them all, one after the other by
@@ -41,19 +42,7 @@ export function tableLayout(captures: readonly Capture[]): TableLayout {
     scalars,
     bindings: { ...(floats.length > 0 && { floats: "read array<f32>" as const }), ...(ints.length > 0 && { ints: "read array<i32>" as const }) },
     params: Object.fromEntries(scalars.map(({ type }, n) => [scalarName(n), type])),
-    functions: tables.map((capture, n) => loader(capture, n, offsets.get(capture) ?? 0)).join("\n"),
+    functions: tables.map((capture, n) => tableLoader(capture, { name: `table${n}`, array: capture.type === "f32" ? "floats" : "ints", offset: offsets.get(capture) ?? 0 })).join("\n"),
     read: (capture, index) => (isScalar(capture) ? `params.${scalarName(scalars.indexOf(capture))}` : `table${tables.indexOf(capture)}(${index.join(", ")})`),
   };
-}
-
-/** An index outside of its table reads NaN (for integers the smallest one): loud, and harmless in a branch not taken. */
-function loader({ shape, type }: Capture, n: number, offset: number): string {
-  const index = shape.map((_, axis) => `i${axis}`);
-  const outside = shape.map((extent, axis) => `i${axis} < 0i || i${axis} >= ${extent}i`).join(" || ");
-  // Or-ing the index in keeps compilers from seeing a constant NaN, which WGSL forbids.
-  const loud = type === "f32" ? "bitcast<f32>(0x7fc00000u | (u32(i0) & 1u))" : "(-2147483647i - 1i)";
-  return `fn table${n}(${index.map((name) => `${name}: i32`).join(", ")}) -> ${type} {
-${shape.length > 0 ? `  if (${outside}) { return ${loud}; }` : ""}
-  return ${type === "f32" ? "floats" : "ints"}[${offset}u + ${linearIndex(shape, index)}];
-}`;
 }

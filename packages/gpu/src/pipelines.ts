@@ -109,7 +109,7 @@ export class Pipelines {
       entries: slices.map(({ buffer, offset, size }, binding) => ({ binding, resource: { buffer: buffer.buffer, offset, size } })),
     });
     let bindGroups = this.#bindGroups.get(compiled);
-    if (bindGroups === undefined) this.#bindGroups.set(compiled, (bindGroups = new Map()));
+    if (bindGroups === undefined) this.#bindGroups.set(compiled, (bindGroups = new Map<string, GPUBindGroup>()));
     bindGroups.set(key, group);
     this.#cachedBindGroups++;
     this.bindGroupsCreated++;

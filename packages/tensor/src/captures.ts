@@ -3,6 +3,7 @@ import type { Capture } from "@polyhead/expr";
 import type { Engine } from "./engine.ts";
 import { showShape, TensorError } from "./errors.ts";
 import { sameShape } from "./shape.ts";
+import { tableLoader, type OutsideRead } from "./table-loader.ts";
 import type { Tensor } from "./tensor.ts";
 
 interface Upload {
@@ -35,12 +36,6 @@ export function captureTensor(engine: Engine, capture: Capture): Tensor {
   return upload.tensor;
 }
 
-/**
- * What an index outside of its table reads. `nan` (for an i32 table: the smallest i32) is loud, as the oracle's error is,
- * and harmless in the branch of a choice that is not taken. `clamp` reads the nearest element.
- */
-export type OutsideRead = "nan" | "clamp";
-
 export interface CaptureCodeOptions {
   /** Starts every generated name. Default `capture`. */
   readonly prefix?: string;
@@ -69,24 +64,13 @@ export function captureCode(captures: readonly Capture[], { prefix = "capture", 
   return {
     bindings: Object.fromEntries(tables.map(({ capture, name }) => [name, `read array<${capture.type}>` as const])),
     params: Object.fromEntries(captures.flatMap((capture, slot) => (capture.shape.length === 0 ? [[`${prefix}${slot}`, capture.type]] : []))),
-    functions: tables.map(({ capture, name }) => loader(capture, name, outside)).join("\n"),
+    functions: tables.map(({ capture, name }) => tableLoader(capture, { name: `read_${name}`, array: name, outside })).join("\n"),
     read: (capture, index) => {
       const slot = captures.indexOf(capture);
       if (slot < 0) throw new TensorError("TENSOR_VALUE", `capture '${capture.name}' is not among the ${captures.length} given to captureCode`, "pass program.captures");
       return capture.shape.length === 0 ? `params.${prefix}${slot}` : `read_${prefix}${slot}(${index.join(", ")})`;
     },
   };
-}
-
-function loader({ shape, type }: Capture, name: string, outside: OutsideRead): string {
-  const at = shape.map((n, axis) => (outside === "clamp" ? `clamp(i${axis}, 0i, ${n - 1}i)` : `i${axis}`));
-  const flat = at.reduce((offset, index, axis) => `(${offset}) * ${shape[axis]!}i + ${index}`);
-  const isOutside = shape.map((n, axis) => `i${axis} < 0i || i${axis} >= ${n}i`).join(" || ");
-  // Or-ing the index in keeps compilers from seeing a constant NaN, which WGSL forbids.
-  const loud = type === "f32" ? "bitcast<f32>(0x7fc00000u | (u32(i0) & 1u))" : "(-2147483647i - 1i)";
-  return `fn read_${name}(${shape.map((_, axis) => `i${axis}: i32`).join(", ")}) -> ${type} {
-${outside === "nan" ? `  if (${isOutside}) { return ${loud}; }\n` : ""}  return ${name}[u32(${flat})];
-}`;
 }
 
 export interface CaptureArgumentOptions {

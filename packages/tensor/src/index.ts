@@ -1,4 +1,5 @@
-export { captureArguments, captureCode, captureScalar, captureTensor, type CaptureArgumentOptions, type CaptureArguments, type CaptureCode, type CaptureCodeOptions, type OutsideRead } from "./captures.ts";
+export { captureArguments, captureCode, captureScalar, captureTensor, type CaptureArgumentOptions, type CaptureArguments, type CaptureCode, type CaptureCodeOptions } from "./captures.ts";
+export { tableLoader, type OutsideRead, type TableLoaderOptions } from "./table-loader.ts";
 export { indexIn, type AnomalyWatch, type Finding, type OperatorName, type Suspect } from "./anomalies.ts";
 export { checkpoint } from "./checkpoint.ts";
 export { customOp, type CustomOp } from "./custom-op.ts";
