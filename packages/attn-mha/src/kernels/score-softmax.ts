@@ -74,13 +74,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   }
   peak = maxOfRow(peak, lane);
   var sum = 0.0;
+  // Summed by the handful first: terms that are alike are all rounded the same way once the sum is large.
+  var some = 0.0;
   ${laneLoop(lanes, "lo", "hi")} {
     let x = probabilities[first + u32(j)];
     let e = select(exp(x - peak), 0.0, x <= ${LOWEST});
     probabilities[first + u32(j)] = e;
-    sum += e;
+    some += e;
+    if ((j & 31i) == 31i) {
+      sum += some;
+      some = 0.0;
+    }
   }
-  sum = sumOfRow(sum, lane);
+  sum = sumOfRow(sum + some, lane);
   let empty = peak <= ${LOWEST};
   let factor = select(1.0 / sum, 0.0, empty);
   ${laneLoop(lanes, "lo", "hi")} { probabilities[first + u32(j)] *= factor; }
