@@ -1,5 +1,7 @@
 import { capture, definePosition, pairMod, PolyheadError, type PositionPlugin, type QkPairHook } from "@polyhead/core";
+import { checkScaling, SCALING } from "./check-scaling.ts";
 import { rotate, rotaryTables, unrotate, type RotaryLayout } from "./reference.ts";
+import { ropeFrequencies, type RopeScaling } from "./scaling.ts";
 
 export interface RopeConfig {
   /** Base of the geometric series of frequencies; larger turns slower. Default 10,000. */
@@ -10,6 +12,8 @@ export interface RopeConfig {
   readonly rotaryDim?: number;
   /** The same as a fraction of the head's size. Give one of the two. */
   readonly fraction?: number;
+  /** How to reach further than the model was trained: Hugging Face's `rope_scaling`, in camel case. Default: not at all. */
+  readonly scaling?: RopeScaling;
 }
 
 /** @throws PolyheadError `ROPE_DIM` naming the head's size and what was asked of it. */
@@ -35,12 +39,15 @@ export const rope: PositionPlugin<"rope", "qk", RopeConfig> = definePosition({
     layout: { type: "choice", choices: ["half", "interleaved"], default: "half", doc: "which elements of a head form a pair" },
     rotaryDim: { type: "integer", min: 2, doc: "leading elements of a head to rotate, all if left out" },
     fraction: { type: "number", min: 0, max: 1, doc: "the same as a fraction of the head's size" },
+    scaling: { type: "group", options: SCALING, doc: "how to reach further than the model was trained" },
   },
   create: (config: RopeConfig, { headDim, context }) => {
-    const { base = 10_000, layout = "half" } = config;
+    const { base = 10_000, layout = "half", scaling } = config;
     const rotaryDim = rotaryDimOf(config, headDim);
-    const rotation = { base, layout, rotaryDim };
-    const tables = rotaryTables(base, rotaryDim, context);
+    if (scaling !== undefined) checkScaling(scaling, rotaryDim);
+    const theta = ropeFrequencies({ base, rotaryDim, scaling, context });
+    const rotation = { base, layout, rotaryDim, theta };
+    const tables = rotaryTables(theta, context);
     const shape = [context, rotaryDim / 2];
     const cos = capture(tables.cos, shape, { name: "rope_cos" });
     const sin = capture(tables.sin, shape, { name: "rope_sin" });

@@ -13,7 +13,7 @@ const dims = { width: 20, layers: 1, context: 5000, vocab: 2, dropout: 0, heads:
 const hookOf = (config: RopeConfig): QkPairHook => rope.create(config, dims).hooks[0] as QkPairHook;
 
 describe("rotary position embedding", () => {
-  for (const config of [{}, { layout: "interleaved" }, { rotaryDim: 4, base: 500_000 }, { layout: "interleaved", fraction: 0.4 }] as const) {
+  for (const config of [{}, { layout: "interleaved" }, { rotaryDim: 4, base: 500_000 }, { layout: "interleaved", fraction: 0.4 }, { scaling: { ropeType: "dynamic", factor: 2, originalMaxPositionEmbeddings: 4322 } }, { rotaryDim: 8, scaling: { ropeType: "yarn", factor: 4, originalMaxPositionEmbeddings: 1250 } }] as const) {
     it(`equals the rotation in float64, far from the start too, with its gradient: ${JSON.stringify(config)}`, async () => {
       const hook = hookOf(config);
       const offset = 4321;
