@@ -1,4 +1,4 @@
-import type { KernelInputs, KernelOutputs } from "@polyhead/core";
+import { isPolyheadError, type KernelInputs, type KernelOutputs } from "@polyhead/core";
 import { flashAttention } from "@polyhead/attn-flash/kernel";
 import type { Tensor } from "@polyhead/tensor";
 import { AUTOMATIC, blocksOf, type BlockPolicy } from "./blocks-of.ts";
@@ -9,6 +9,10 @@ export function attend(inputs: KernelInputs<Tensor>, policy: BlockPolicy = AUTOM
   if (found === undefined) return flashAttention(inputs);
   try {
     return flashAttention(inputs, { blocks: found.blockMask.lists });
+  } catch (error) {
+    // Heads too large for any template that walks lists: the mask alone says the same.
+    if (isPolyheadError(error, "ATTN_BLOCKS")) return flashAttention(inputs);
+    throw error;
   } finally {
     if (found.own) found.blockMask.dispose();
   }

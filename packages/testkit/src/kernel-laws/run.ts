@@ -1,5 +1,6 @@
 import { array64, referenceAttention, referenceGradients, type BoundHook, type KernelInputs, type ScoreHook, type TensorLike } from "@polyhead/core";
 import { assertClose, FORWARD, GRADIENT, ONNX_F16 } from "../compare.ts";
+import { roundToHalf } from "./half.ts";
 import { dataOf, learnedOf, planningProblem, sizesOf, type KernelProblem, type Numbers, type ProblemData } from "./problem.ts";
 import type { KernelEngine, KernelTensor, KernelUnderTest } from "./subject.ts";
 
@@ -38,7 +39,8 @@ function beforehand(problem: KernelProblem, data: ProblemData): readonly [Kernel
       for (const hook of problem.qk ?? []) if (hook.applies === "both" || hook.applies === side) x = Float64Array.from(hook.reference(x, offset + (row % T), Math.floor(row / T) % H));
       out.set(x, row * D);
     }
-    return { data: out, shape };
+    // What the kernel reads of them, where they are stored in f16.
+    return { data: problem.dtype === "f16" ? out.map(roundToHalf) : out, shape };
   };
   return [{ ...problem, qk: [] }, { ...data, q: turned("q", data.q, problem.qOffset ?? 0), k: turned("k", data.k, problem.kvOffset ?? 0) }];
 }
