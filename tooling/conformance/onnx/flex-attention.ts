@@ -1,9 +1,9 @@
 import { flexAttention } from "@polyhead/attn-flex";
 import { attentionStages } from "@polyhead/attn-mha";
-import { full, scoreHook, type KernelInputs, type Program } from "@polyhead/core";
-import { program as seal, variablesOf } from "@polyhead/expr";
-import { map, matmul, type Tensor } from "@polyhead/tensor";
+import { full, scoreHook, type KernelInputs } from "@polyhead/core";
+import { matmul, type Tensor } from "@polyhead/tensor";
 import { attentionLab, loweringOf } from "../kernels.ts";
+import { mapScores } from "../score-map.ts";
 import { UnsupportedCase } from "../unsupported.ts";
 import { modifierOf, type Modifier } from "./graph/modifier.ts";
 import { attribute, required, upload, type OnnxAnswer, type OnnxCall, type OnnxOperator } from "./operator.ts";
@@ -56,20 +56,7 @@ function throughWeights(call: OnnxCall, inputs: KernelInputs<Tensor>, { program,
   const { probabilities } = attentionStages(inputs);
   const [B, H, L, S] = probabilities.shape as [number, number, number, number];
   const [, kvHeads, , Dv] = inputs.v.shape as [number, number, number, number];
-  const changed = atPlaces(program, probabilities).expand([B, H, L, S]);
+  const changed = mapScores(program, probabilities);
   const o = matmul(changed.reshape([B, kvHeads, (H / kvHeads) * L, S]), inputs.v).reshape([B, H, L, Dv]);
   return { outputs: [o], kernel: "reference", lowering: { ...(inputs.score.length > 0 && { score_mod: "inline" }), prob_mod: "tensor" } };
-}
-
-/** A `scoreMod` applied to a tensor [B, H, L, S]. */
-function atPlaces(program: Program, x: Tensor): Tensor {
-  const used = variablesOf(...program.outputs);
-  // A program of places alone, or of nothing, still says something of every element.
-  const vars = Object.fromEntries(Object.entries(program.vars).filter(([name]) => name === "score" || used.includes(name)));
-  const place = (name: string): number => ["b", "h", "q", "kv"].indexOf(name);
-  const along = (axis: number): Tensor => {
-    const n = x.shape[axis]!;
-    return x.engine.tensor(Int32Array.from({ length: n }, (_, i) => i), x.shape.map((_, i) => (i === axis ? n : 1)), { dtype: "i32" });
-  };
-  return map(seal(vars, program.outputs), Object.fromEntries(Object.keys(vars).map((name) => [name, name === "score" ? x : along(place(name))])));
 }

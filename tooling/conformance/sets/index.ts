@@ -1,6 +1,7 @@
+import { efficient } from "./efficient.ts";
 import { flashShapes } from "./flash-shapes.ts";
 import { onnxOps } from "./onnx-ops.ts";
 import type { ReferenceSet } from "./set.ts";
 import { trainNanoGpt } from "./train-nanogpt.ts";
 
-export const SETS: Readonly<Record<string, ReferenceSet>> = { "flash-shapes": flashShapes, "onnx-ops": onnxOps, "train-nanogpt": trainNanoGpt };
+export const SETS: Readonly<Record<string, ReferenceSet>> = { efficient, "flash-shapes": flashShapes, "onnx-ops": onnxOps, "train-nanogpt": trainNanoGpt };
