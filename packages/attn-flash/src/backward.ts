@@ -88,7 +88,7 @@ export function runLearn(backward: BackwardCall, template: FusedTemplate): Tenso
 export function runDkv(backward: BackwardCall, template: FusedTemplate): { readonly dk: Tensor; readonly dv: Tensor } {
   const { call, ld } = backward;
   const { form, q, B, Hkv, Tk } = call;
-  const { slices, scalars } = common(backward, template, Tk);
+  const { slices, scalars } = common({ ...backward, call: { ...call, tables: call.tablesOfKeys ?? call.tables } }, template, Tk);
   const rows = B * Hkv * Tk;
   // One buffer for both: WebGPU promises eight.
   const both = q.engine.empty([rows * (form.d + form.dv)]);

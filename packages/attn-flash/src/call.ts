@@ -14,7 +14,10 @@ export interface Call extends Sizes {
   readonly k: Tensor;
   readonly v: Tensor;
   readonly bias: Tensor | undefined;
+  /** All that the binding `tables` holds; of block lists those of queries. */
   readonly tables: Tensor | undefined;
+  /** With block lists and where gradients are on: the same with those of keys. */
+  readonly tablesOfKeys: Tensor | undefined;
   readonly scalars: Readonly<Record<string, Scalar>>;
 }
 
@@ -61,14 +64,14 @@ export function callOf(inputs: KernelInputs<Tensor>, ready: Pick<Call, "q" | "k"
   };
   const { tables, scalars } = captureTables(form);
   const learned = new Map([...learnedTensors(score), ...inputs.qk.flatMap(({ hook, params }) => hook.program.captures.flatMap((c) => (params[c.name] === undefined ? [] : [[c, params[c.name]!] as const])))]);
-  const parts = [...tables.map((capture) => learned.get(capture) ?? captureTensor(q.engine, capture)), ...(starts ? [starts] : []), ...(lengths ? [lengths] : []), ...(pages ? [pages.table] : []), ...(blocks ? [blocks.lists.keysOf, blocks.lists.queriesOf] : [])];
-  const ends = parts.map((_, n) => parts.slice(0, n).reduce((sum, { size }) => sum + size, 0));
-  const at = (part: Tensor): number => ends[parts.indexOf(part, tables.length)]!;
+  const parts = [...tables.map((capture) => learned.get(capture) ?? captureTensor(q.engine, capture)), ...(starts ? [starts] : []), ...(lengths ? [lengths] : []), ...(pages ? [pages.table] : [])];
+  const at = (part: Tensor): number => sizeOf(parts.slice(0, parts.indexOf(part, tables.length)));
   const [biasB = 0, biasH = 0, biasI = 0, biasJ = 0] = bias?.shape.map((n, axis) => (n === 1 ? 0 : bias.strides[axis]!)) ?? [];
   const keys = inputs.keys ?? Tk;
   return {
     ...sizes, form, q, k, v, bias,
-    tables: endToEnd(parts),
+    tables: endToEnd(blocks ? [...parts, blocks.lists.keysOf] : parts),
+    tablesOfKeys: blocks && q.engine.gradEnabled ? endToEnd([...parts, blocks.lists.queriesOf]) : undefined,
     scalars: {
       queries: Tq, rows: form.packed ? group * Tq : Tq, keys, heads: Hq, kvHeads: Hkv, group, batch: B,
       ...(blocks ? checkedOffsets(blocks.lists, inputs, sizes, blocks.rows) : { qOffset: inputs.qOffset, kvOffset: inputs.kvOffset }), scale, minusInfinity: -Infinity,
@@ -76,12 +79,14 @@ export function callOf(inputs: KernelInputs<Tensor>, ready: Pick<Call, "q" | "k"
       ...(starts && { startsAt: at(starts) }),
       ...(lengths && { lengthsAt: at(lengths) }),
       ...(pages && { pagesAt: at(pages.table), pages: pages.table.shape[1]! }),
-      ...(blocks && { keysOfAt: at(blocks.lists.keysOf), queriesOfAt: at(blocks.lists.queriesOf), ...blockScalars(blocks.lists) }),
+      ...(blocks && { listsAt: sizeOf(parts), ...blockScalars(blocks.lists) }),
       ...(bias && { biasAt: windowOf(bias).at, biasB, biasH, biasI, biasJ }),
       ...Object.fromEntries(scalars.map((capture, n) => [scalarName(n), captureScalar(q.engine, capture)])),
     },
   };
 }
+
+const sizeOf = (parts: readonly Tensor[]): number => parts.reduce((sum, { size }) => sum + size, 0);
 
 const asWords = (x: Tensor): Tensor => new Tensor(x.engine, x.storage.retain(), { shape: [x.size], strides: [1], offset: x.offset, dtype: "i32" });
 
@@ -92,7 +97,7 @@ function endToEnd(parts: readonly Tensor[]): Tensor | undefined {
   const { engine } = first;
   return engine.noGrad(() => {
     if (more.length === 0) return asWords(first.contiguous());
-    const all = engine.empty([parts.reduce((sum, { size }) => sum + size, 0)], "i32");
+    const all = engine.empty([sizeOf(parts)], "i32");
     let at = 0;
     for (const part of parts) {
       engine.assign(all.narrow(0, at, part.size), asWords(part.contiguous()));

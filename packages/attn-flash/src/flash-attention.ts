@@ -73,7 +73,7 @@ function linkBackward(inputs: KernelInputs<Tensor>, call: Call, { o, lse }: Kern
   const taught = learnedTables(program).map((capture) => learned.get(capture)!);
   const wanted = [q, k, v, ...(bias ? [bias] : []), ...taught];
   if (dqTemplate === undefined || dkvTemplate === undefined || !engine.gradEnabled || !wanted.some((x) => x.requiresGrad)) return;
-  const kept = { q, k, v, o, lse, bias, tables: call.tables };
+  const kept = { q, k, v, o, lse, bias, tables: call.tables, tablesOfKeys: call.tablesOfKeys };
   const names = (Object.keys(kept) as (keyof typeof kept)[]).filter((name) => kept[name] !== undefined);
   linkMany([o, lse], {
     name: "fused attention",
@@ -81,7 +81,7 @@ function linkBackward(inputs: KernelInputs<Tensor>, call: Call, { o, lse }: Kern
     saves: names.map((name) => kept[name]!),
     backward: ([dO, dLse], saved) => {
       const again = Object.fromEntries(names.map((name, n) => [name, saved[n]])) as unknown as Saved;
-      const back = { ...call, form: { ...call.form, packed: false }, scalars: { ...call.scalars, rows: call.Tq }, q: again.q, k: again.k, v: again.v, bias: again.bias, tables: again.tables };
+      const back = { ...call, form: { ...call.form, packed: false }, scalars: { ...call.scalars, rows: call.Tq }, q: again.q, k: again.k, v: again.v, bias: again.bias, tables: again.tables, tablesOfKeys: again.tablesOfKeys };
       const g = asRows(dO ?? engine.zeros(again.o.shape));
       const backward = { call: back, g, ld: runDelta(back, { o: again.o, lse: again.lse, g, dlse: dLse }) };
       const dq = q.requiresGrad ? pullBack(runDq(backward, dqTemplate), "q", inputs, again.q) : undefined;
@@ -101,6 +101,7 @@ interface Saved {
   readonly lse: Tensor;
   readonly bias: Tensor | undefined;
   readonly tables: Tensor | undefined;
+  readonly tablesOfKeys: Tensor | undefined;
 }
 
 /** One tensor after the other out of a row of numbers, in the shapes of `like`. */

@@ -1,13 +1,13 @@
 // Walks over the blocks that a list names, and over no others.
-//   tables   from `keysOfAt` on: i32 [lists, queryBlocks, 1 + keyBlocks], a count and then `block << 1 | full`, ascending;
-//            from `queriesOfAt` on the same seen from keys, [lists, keyBlocks, 1 + queryBlocks]
+//   tables   from `listsAt` on: i32 [lists, queryBlocks, 1 + keyBlocks], a count and then `block << 1 | full`, ascending;
+//            for dkv the same seen from keys, [lists, keyBlocks, 1 + queryBlocks]
 // Lists are one for all or one a batch row, one for all or one a query head: strides blockB and blockH. Blocks are counted in
 // global positions from qOrigin and kvOrigin on. A tile lies within one block of its own side: see block-lists.ts.
 import { wgsl, type ParamType } from "@polyhead/gpu";
 import type { FlashForm } from "../spec.ts";
 
 export const BLOCK_PARAMS: Readonly<Record<string, ParamType>> = {
-  keysOfAt: "u32", queriesOfAt: "u32", blockB: "u32", blockH: "u32", queryBlock: "i32", keyBlock: "i32", queryBlocks: "i32", keyBlocks: "i32", qOrigin: "i32", kvOrigin: "i32",
+  listsAt: "u32", blockB: "u32", blockH: "u32", queryBlock: "i32", keyBlock: "i32", queryBlocks: "i32", keyBlocks: "i32", qOrigin: "i32", kvOrigin: "i32",
 };
 
 /** WGSL condition: whether the mask has yet to be asked; of blocks that are full it need not. */
@@ -25,7 +25,7 @@ export function overKeys(form: Pick<FlashForm, "blocks">, { first, head, parted 
   if (!form.blocks) return body;
   return wgsl`
   let ownBlock = (i32(${first}) + params.qOffset - params.qOrigin) / params.queryBlock;
-  let list = params.keysOfAt + ((b * params.blockB + ${head} * params.blockH) * u32(params.queryBlocks) + u32(ownBlock)) * u32(1i + params.keyBlocks);
+  let list = params.listsAt + ((b * params.blockB + ${head} * params.blockH) * u32(params.queryBlocks) + u32(ownBlock)) * u32(1i + params.keyBlocks);
   let listed = tables[list];
   for (var entry = ${parted ? "listed * part / i32(params.splits)" : "0i"}; entry < ${parted ? "listed * (part + 1i) / i32(params.splits)" : "listed"}; entry++) {
     ${visit("entry", "params.keyBlock", "params.kvOrigin - params.kvOffset")}
@@ -38,7 +38,7 @@ export function overQueries(form: Pick<FlashForm, "blocks">, body: string): stri
   if (!form.blocks) return body;
   return wgsl`
   let ownBlock = (i32(row0) + params.kvOffset - params.kvOrigin) / params.keyBlock;
-  let list = params.queriesOfAt + ((b * params.blockB + h * params.blockH) * u32(params.keyBlocks) + u32(min(ownBlock, params.keyBlocks - 1i))) * u32(1i + params.queryBlocks);
+  let list = params.listsAt + ((b * params.blockB + h * params.blockH) * u32(params.keyBlocks) + u32(min(ownBlock, params.keyBlocks - 1i))) * u32(1i + params.queryBlocks);
   let listed = select(0i, tables[list], ownBlock < params.keyBlocks);
   for (var entry = 0i; entry < listed; entry++) {
     ${visit("entry", "params.queryBlock", "params.qOrigin - params.qOffset")}
