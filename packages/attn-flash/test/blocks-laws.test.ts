@@ -1,7 +1,7 @@
-import { and, array64, causal, custom, full, maskMod, referenceAttention, window, type Mask } from "@polyhead/core";
+import { and, array64, capture, causal, custom, full, maskMod, referenceAttention, scoreHook, scoreMod, window, type Mask } from "@polyhead/core";
 import { openNodeGpu } from "@polyhead/gpu-node";
 import { createEngine, type Tensor } from "@polyhead/tensor";
-import { assertClose, uniform } from "@polyhead/testkit";
+import { assertClose, GRADIENT, uniform } from "@polyhead/testkit";
 import { afterAll, describe, expect, it } from "vitest";
 import { flashAttention, type BlockLists, type FlashChoice, type FusedTemplate } from "../src/kernel.ts";
 import { bruteLists } from "./brute-lists.ts";
@@ -65,6 +65,25 @@ describe("block lists", () => {
     const blocks = bruteLists({ engine, mask, block: [32, 16], queries: T, keys: T });
     const q = make(HQ, 5, 5);
     for (const packed of [false, true]) await expectO(attend({ q, mask, blocks, qOffset: 43, choice: { forward: { template: row, splits: 2, packed } } }), q, mask, 43);
+  });
+});
+
+describe("what score hooks learn along block lists", () => {
+  it("is what they learn without, as long as the lists leave out nothing that is allowed", async () => {
+    const table = capture(uniform(HQ * 9, 7), [HQ, 9], { name: "table", learned: true });
+    const hook = scoreHook({ id: "near", program: scoreMod`score + ${table}[h, clamp(kv - q, -8, 0) + 8]` });
+    const mask = custom(maskMod`idiv(kv, 16) == idiv(q, 16) || kv < 9`);
+    const blocks = bruteLists({ engine, mask, block: [16, 16], queries: T, keys: T });
+    const q = make(HQ, T, 8);
+    const learn = async (lists?: BlockLists): Promise<ArrayLike<number>> => {
+      const weights = engine.tensor(table.data, table.shape, { requiresGrad: true });
+      const templates: FlashChoice = { forward: { template: row, splits: 1, packed: false }, dq: { template: row }, dkv: { template: row } };
+      engine.scope(() => { flashAttention({ q, k, v, mask, scale: 0.4, qOffset: 0, kvOffset: 0, dropout: 0, qk: [], score: [{ hook, params: { table: weights } }] }, { templates, ...(lists && { blocks: lists }) }).o.backward(make(HQ, T, 9)); });
+      return weights.grad!.read();
+    };
+    const want = await learn();
+    expect(Math.max(...Array.from(want, Math.abs))).toBeGreaterThan(0.1);
+    assertClose(await learn(blocks), want, { rule: GRADIENT, shape: table.shape, label: "dtable" });
   });
 });
 
