@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 
-const benches = ["matmul", "train", "attention"] as const;
+const benches = ["matmul", "train", "attention", "flex"] as const;
 export type Bench = (typeof benches)[number];
 
 const kernels = ["flash", "reference"] as const;
@@ -32,12 +32,12 @@ export function usage(): string {
   --reps N      timed repetitions (default 7)
   --quick       three repetitions, and the smallest sizes alone
   --only a,b    contenders whose name contains a or b
-  --cases RE    attention: cases whose name matches, such as 'causal (512|1024)' or 'decode'
+  --cases RE    attention, flex: cases whose name matches, such as 'causal (512|1024)' or 'window'
   --kernel a,b  train: kernels of our model, each a contender (default: what the planner chooses)
   --replay a,b  train: on, off or both (default on): whether our steps are recorded and replayed
   --wait-alike  peers leave a software GPU its cores while they wait, as ours do
-  --cap N       seconds that a contender may take to get ready (default 300; attention 600)
-  --budget N    attention: seconds after which a contender is timed no more, mostly three repetitions at least (default 40)`;
+  --cap N       seconds that a contender may take to get ready (default 300; attention, flex 600)
+  --budget N    attention, flex: seconds after which a contender is timed no more, mostly three repetitions at least (default 40)`;
 }
 
 /** @throws Error that names the argument at fault. */
@@ -70,7 +70,7 @@ export function readArgs(argv: readonly string[]): Args {
     quick: values.quick,
     replay: listed(values.replay).map(switched),
     waitAlike: values["wait-alike"],
-    capSeconds: positive("--cap", values.cap ?? (named.includes("attention") || named.length === 0 ? "600" : "300")),
+    capSeconds: positive("--cap", values.cap ?? (named.includes("attention") || named.includes("flex") || named.length === 0 ? "600" : "300")),
     budgetSeconds: positive("--budget", values.budget),
     help: values.help,
   };

@@ -4,10 +4,13 @@ import { chosen, readArgs, usage, type Args, type Bench } from "./args.ts";
 import { attentionCase, attentionGroups, type AttentionCase } from "./cases/attention.ts";
 import type { AttentionProblem } from "./cases/attention-problem.ts";
 import { withRatios } from "./cases/attention-ratios.ts";
+import { flexCase, flexGroups } from "./cases/flex.ts";
+import { withBars } from "./cases/flex-ratios.ts";
 import { matmulCases } from "./cases/matmul.ts";
 import { trainCase } from "./cases/train.ts";
 import type { Case, Contender } from "./contender.ts";
 import { ourFlash, oursUntuned, ourUnfused } from "./ours/attention.ts";
+import { ourFlex } from "./ours/flex.ts";
 import { fmaCeiling } from "./ours/fma-ceiling.ts";
 import { ourGpt } from "./ours/gpt.ts";
 import { ourGpu } from "./ours/gpu.ts";
@@ -40,6 +43,14 @@ const run: Record<Bench, (args: Args, adapter: string) => Promise<void>> = {
       const results = await raceTogether(contests, { ...args, note: noteOf("attention") });
       const raced = contests.map((contest, i) => ({ shape: contest.problem, lines: linesOf(contest, results[i] ?? [], adapter) }));
       for (const lines of withRatios(raced)) print(lines, args);
+    }
+  },
+  async flex(args, adapter) {
+    for (const group of flexGroups(args)) {
+      const contests = group.map((listed) => flexCase(listed, (shape) => chosen(ourFlex(shape), args.only)));
+      const results = await raceTogether(contests, { ...args, note: noteOf("flex") });
+      const raced = contests.map((contest, i) => ({ listed: group[i]!, lines: linesOf(contest, results[i] ?? [], adapter) }));
+      for (const lines of withBars(raced)) print(lines, args);
     }
   },
   async train(args, adapter) {
