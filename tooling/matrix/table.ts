@@ -48,7 +48,7 @@ const INTRODUCTION = `# What composes with what
 
 Written by \`npm run matrix -- --write\`, never by hand.
 
-Every attention × kernel × position × norm × mask of this repository, as one layer: x → position at \`embed\` → norm → projections → position at \`qk\` and \`score\`, mask, softmax → projection. A number is the largest error of the output and of all gradients (x, projections, norm, learned tables) against float64, relative to the largest magnitude of the tensor it is in; ✓ where outputs are within 1e-5 and gradients within 1e-4. "no" stands where the lab refuses, with its sentence below.
+Every attention × kernel × position × norm × mask of this repository, as one layer: x → position at \`embed\` → norm → projections → position at \`qk\` and \`score\`, mask, softmax → projection. A number is the largest error of the output and of all gradients (x, projections, norm, learned tables) against float64, relative to the largest magnitude of the tensor it is in (at least a hundredth of the largest gradient, since terms that cancel leave no digits); ✓ where outputs are within 1e-5 and gradients within 1e-4. "no" stands where the lab refuses, with its sentence below.
 
 MHA has four heads, GQA shares two key heads, MQA one. GQA's rows start at position 3; MQA's last rows are computed once more beside a cache that holds the first.
 `;
