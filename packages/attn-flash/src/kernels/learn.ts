@@ -39,15 +39,53 @@ fn deposit(at: u32, value: f32) {
   if (high != 0u) { atomicAdd(&out[2u * at + 1u], high); }
 }`;
 
-/** A running sum of one site, put away when another element's turn comes. */
-const tally = (n: number): string => wgsl`
+/** Sites up to which each has variables of its own; more of them are looped over, or their sums would fill a kernel with copies. */
+const FEW = 4;
+
+/** A running sum of a site, put away when another element's turn comes; `one` names what a site owns. */
+const tally = (name: string, parameters: string, one: (part: "at" | "sum") => string): string => wgsl`
+fn tally${name}(${parameters}at: u32, e: f32, slope: f32) {
+  if (at != ${one("at")}) { deposit(${one("at")}, ${one("sum")}); ${one("at")} = at; ${one("sum")} = 0.0; }
+  if (!(abs(slope) <= ${2 ** STEEPEST}.0)) { flag(); }
+  ${one("sum")} += e * slope;
+}`;
+
+/** What sites add, as statements at the end of `learn` and of a walk, and what these need at module scope. */
+interface Tallies {
+  readonly declared: string;
+  readonly add: string;
+  readonly end: string;
+}
+
+/** A place outside of every table. */
+const NOWHERE = "0xffffffffu";
+
+function talliesOf(sites: readonly { readonly at: string; readonly inside: string; readonly slope: string }[]): Tallies {
+  const guarded = (inside: string, statement: string): string => (inside === "" ? statement : `if (${inside}) { ${statement} }`);
+  if (sites.length <= FEW) {
+    return {
+      declared: sites.map((_, n) => wgsl`
 var<private> at${n}: u32 = 0u;
 var<private> sum${n}: f32 = 0.0;
-fn tally${n}(at: u32, e: f32, slope: f32) {
-  if (at != at${n}) { deposit(at${n}, sum${n}); at${n} = at; sum${n} = 0.0; }
-  if (!(abs(slope) <= ${2 ** STEEPEST}.0)) { flag(); }
-  sum${n} += e * slope;
-}`;
+${tally(String(n), "", (part) => `${part}${n}`)}`).join(""),
+      add: sites.map(({ at, inside, slope }, n) => guarded(inside, `tally${n}(${at}, e, ${slope});`)).join("\n  "),
+      end: sites.map((_, n) => `deposit(at${n}, sum${n});`).join("\n  "),
+    };
+  }
+  // The trip count is hidden from the compiler, which would unroll what it can count.
+  const each = (body: string): string => `for (var n = 0u; n < select(${sites.length}u, 0u, params.cells == 0u); n++) { ${body} }`;
+  return {
+    declared: wgsl`
+var<private> atAll = array<u32, ${sites.length}>();
+var<private> sumAll = array<f32, ${sites.length}>();
+${tally("", "n: u32, ", (part) => `${part}All[n]`)}`,
+    add: wgsl`
+  var places = array<u32, ${sites.length}>(${sites.map(({ at, inside }) => (inside === "" ? at : `select(${NOWHERE}, ${at}, ${inside})`)).join(", ")});
+  var slopes = array<f32, ${sites.length}>(${sites.map(({ slope }) => slope).join(", ")});
+  ${each(`if (places[n] != ${NOWHERE}) { tally(n, places[n], e, slopes[n]); }`)}`,
+    end: each("deposit(atAll[n], sumAll[n]);"),
+  };
+}
 
 /** Module-scope functions `learn(e, raw, b, h, i, j)`, for one cell, and `learnEnd()`; and those that they call. */
 export function learner(form: FlashForm, read: ReturnType<typeof tableCode>["read"]): { readonly text: string; readonly helpers: Readonly<Record<string, string>> } {
@@ -57,18 +95,16 @@ export function learner(form: FlashForm, read: ReturnType<typeof tableCode>["rea
   const { sites } = program;
   const { statements, results, helpers } = emitWgsl(join(...sites.flatMap(({ index, derivative }) => [index, derivative])), { read, vars: { score: "score", b: "b", h: "h", q: "q", kv: "kv" } });
   let next = 0;
-  const adds = sites.map(({ capture }, n) => {
+  const { declared, add, end } = talliesOf(sites.map(({ capture }) => {
     const { shape } = capture;
     const index = results.slice(next, (next += shape.length));
-    const slope = results[next++]!;
     // A branch that is not taken may index outside of its table.
     const inside = index.map((at, axis) => `(${at} >= 0i) & (${at} < ${shape[axis]!}i)`).join(" & ");
-    const add = `tally${n}(${offsets.get(capture)!}u + ${linearIndex(shape, index)}, e, ${slope});`;
-    return inside === "" ? add : `if (${inside}) { ${add} }`;
-  });
+    return { at: `${offsets.get(capture)!}u + ${linearIndex(shape, index)}`, inside, slope: results[next++]! };
+  }));
   const text = wgsl`
 ${DEPOSIT(2 * learnedElements(form))}
-${sites.map((_, n) => tally(n))}
+${declared}
 fn learn(e: f32, raw: f32, bu: u32, hu: u32, i: u32, j: u32) {
   let score = withBias(raw, bu, hu, i, j);
   let b = i32(bu);
@@ -76,10 +112,10 @@ fn learn(e: f32, raw: f32, bu: u32, hu: u32, i: u32, j: u32) {
   let q = i32(i) + params.qOffset;
   let kv = i32(j) + params.kvOffset;
   ${statements}
-  ${adds}
+  ${add}
 }
 fn learnEnd() {
-  ${sites.map((_, n) => `deposit(at${n}, sum${n});`)}
+  ${end}
 }`;
   return { text, helpers };
 }
