@@ -1,15 +1,15 @@
 import { flatGrid } from "@polyhead/gpu";
 import type { Tensor } from "@polyhead/tensor";
 import { inputSlices, type Call } from "./call.ts";
-import { rowsOf, tripCounts } from "./forward.ts";
+import { tripCounts } from "./forward.ts";
 import type { Emit } from "./kernels/backward-frame.ts";
 import { delta } from "./kernels/delta.ts";
 import { dkvKernel, dqKernel, valueNormsKernel } from "./kernels/family.ts";
 import { learnFinish } from "./kernels/learn-finish.ts";
 import { learnedElements, LOW_START } from "./kernels/learn.ts";
-import { learnScale, rowNorms } from "./kernels/learn-scale.ts";
+import { learnScale } from "./kernels/learn-scale.ts";
 import { operandOf, strideScalars } from "./operands.ts";
-import type { FusedTemplate } from "./spec.ts";
+import { rowsOf, type FusedTemplate } from "./spec.ts";
 
 /** What the passes of backward have in common. */
 export interface BackwardCall {
@@ -20,17 +20,18 @@ export interface BackwardCall {
   readonly ld: Tensor;
 }
 
-/** Σ g · o of every row, less the gradient of its log-sum-exp. */
-export function runDelta(call: Call, { o, lse, g, dlse }: { readonly o: Tensor; readonly lse: Tensor; readonly g: Tensor; readonly dlse: Tensor | undefined }): Tensor {
+/** Of every row, Σ g · o less the gradient of its log-sum-exp, as part of `ld`; where hooks learn, also the pair of |g| and |Δ|. */
+export function runDelta(call: Call, { o, lse, g, dlse, learns }: { readonly o: Tensor; readonly lse: Tensor; readonly g: Tensor; readonly dlse: Tensor | undefined; readonly learns: boolean }): { readonly ld: Tensor; readonly rows: Tensor | undefined } {
   const { B, Hq, Tq, form } = call;
   const { engine } = o;
   const count = B * Hq * Tq;
   // One pair more: the scale of what hooks learn.
   const ld = engine.empty([count + 1, 2]);
+  const rows = learns ? engine.empty([count, 2]) : undefined;
   const [og, gg] = [operandOf(o), operandOf(g)];
   const scalars = { count, quads: form.dv / 4, heads: Hq, queries: Tq, ...strideScalars("o", og), ...strideScalars("g", gg) };
-  engine.gpu.dispatch(delta({ dlse: dlse !== undefined }), { o: og.slice, g: gg.slice, lse: lse.slice(), ...(dlse && { dlse: dlse.contiguous().slice() }), ld: ld.slice() }, scalars, flatGrid(count, 64));
-  return ld;
+  engine.gpu.dispatch(delta({ dlse: dlse !== undefined, rows: learns }), { o: og.slice, g: gg.slice, lse: lse.slice(), ...(dlse && { dlse: dlse.contiguous().slice() }), ld: ld.slice(), ...(rows && { rows: rows.slice() }) }, scalars, flatGrid(count, 64));
+  return { ld, rows };
 }
 
 const common = ({ call, g }: BackwardCall, template: FusedTemplate, rows: number) => {
@@ -64,19 +65,17 @@ export function runDs(backward: BackwardCall, template: FusedTemplate): Tensor {
 
 /**
  * Gradients of the tables that hooks learn, end to end in the order of `learnedTables`. Memory: eight bytes an element, and a number or two a row.
+ * `rows` are those of {@link runDelta}.
  * NaN where a derivative of the score by an element passes 2^STEEPEST.
  */
-export function runLearn(backward: BackwardCall, template: FusedTemplate): Tensor {
-  const { call, g, ld } = backward;
+export function runLearn(backward: BackwardCall, rows: Tensor, template: FusedTemplate): Tensor {
+  const { call, ld } = backward;
   const { form, q, B, Hq, Hkv, Tq, Tk, scalars } = call;
   const { engine } = q;
   const { gpu } = engine;
   const [rowCount, valueCount, count] = [B * Hq * Tq, B * Hkv * Tk, learnedElements(form)];
   const values = engine.empty([valueCount]);
-  const rows = engine.empty([rowCount, 2]);
-  const gradient = operandOf(g);
   gpu.dispatch(valueNormsKernel(form), { ...inputSlices(call), values: values.slice() }, { ...scalars, ...tripCounts(form, template), tiles: 1, splits: 1, span: 0, keyRows: Tk, count: valueCount }, flatGrid(valueCount, 64));
-  gpu.dispatch(rowNorms, { g: gradient.slice, ld: ld.slice(), rows: rows.slice() }, { count: rowCount, quads: form.dv / 4, heads: Hq, queries: Tq, ...strideScalars("g", gradient) }, flatGrid(rowCount, 64));
   gpu.dispatch(learnScale, { rows: rows.slice(), values: values.slice(), ld: ld.slice() }, { rowCount, valueCount, scaleAt: rowCount }, [1, 1, 1]);
   const sums = walkQueries(backward, template, "learn", engine.full([2 * count + 1], LOW_START, "u32"));
   const out = engine.empty([count]);

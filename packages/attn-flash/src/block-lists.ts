@@ -46,14 +46,17 @@ function checkBlocks(blocks: BlockLists, { B, Hq }: Pick<Sizes, "B" | "Hq">): vo
   for (const [name, [x, shape]] of Object.entries(lists)) if (x.dtype !== "i32" || x.shape.join() !== shape.join()) refuse(`${name} is ${x.dtype} [${x.shape.join(", ")}]`, `i32 [${shape.join(", ")}]`);
 }
 
-/** Whether rows of q lie in one block of queries, wherever they are. */
-const inOneBlock = ({ queryBlock, qOrigin }: BlockLists, qOffset: number, Tq: number): boolean => Math.floor((qOffset - qOrigin) / queryBlock) === Math.floor((qOffset - qOrigin + Tq - 1) / queryBlock);
-
 /** The largest power of two that divides n, up to `most`. */
 const evenness = (n: number, most: number): number => (n % most !== 0 ? evenness(n, most / 2) : most);
 
 /** The least rows that blocks must let a tile have. Less would be slow, and not on every device. */
 const LEAST = 16;
+
+/** Whether rows of q lie in one block of queries, wherever they are. */
+const inOneBlock = ({ queryBlock, qOrigin }: Pick<BlockLists, "queryBlock" | "qOrigin">, qOffset: number, Tq: number): boolean => Math.floor((qOffset - qOrigin) / queryBlock) === Math.floor((qOffset - qOrigin + Tq - 1) / queryBlock);
+
+/** Whether lists can be walked by Tq queries from global position `qOffset` on: within one block, or from where tiles lie within blocks. */
+export const servesQueries = (blocks: Pick<BlockLists, "queryBlock" | "qOrigin">, qOffset: number, Tq: number): boolean => inOneBlock(blocks, qOffset, Tq) || (qOffset - blocks.qOrigin) % LEAST === 0;
 
 /**
  * The rows that tiles may have, with the offsets as they are now: each a power of two of at least 16.
@@ -65,7 +68,7 @@ export function tileLimits(blocks: BlockLists, { qOffset, kvOffset }: Placed, si
   const { queryBlock, keyBlock, qOrigin, kvOrigin } = blocks;
   const [q, kv] = [numberOf(qOffset), numberOf(kvOffset)];
   const limits = { q: inOneBlock(blocks, q, sizes.Tq) ? Infinity : evenness(q - qOrigin, queryBlock), k: evenness(kv - kvOrigin, keyBlock) };
-  if (limits.q < LEAST) refuse(`${sizes.Tq} queries from position ${q} on with blocks of ${queryBlock} from position ${qOrigin} on`, `a multiple of ${LEAST} in between`, `rebuild the block mask with a qOrigin of ${q}`);
+  if (!servesQueries(blocks, q, sizes.Tq)) refuse(`${sizes.Tq} queries from position ${q} on with blocks of ${queryBlock} from position ${qOrigin} on`, `a multiple of ${LEAST} in between`, `rebuild the block mask with a qOrigin of ${q}`);
   if (limits.k < LEAST) refuse(`keys from position ${kv} on with blocks of ${keyBlock} from position ${kvOrigin} on`, `a multiple of ${LEAST} in between`, `rebuild the block mask with a kvOrigin of ${kv}`);
   return limits;
 }

@@ -1,16 +1,16 @@
 import { PolyheadError, type KernelInputs, type KernelOutputs } from "@polyhead/core";
-import { learnedTables, learnedTensors, scoreAnomalies, unfusedAttention } from "@polyhead/attn-mha/kernel";
+import { cutTables, learnedTables, learnedTensors, scoreAnomalies, unfusedAttention } from "@polyhead/attn-mha/kernel";
 import { linkMany, sumTo, type Tensor } from "@polyhead/tensor";
 import { runDelta, runDkv, runDq, runDs, runLearn } from "./backward.ts";
 import type { BlockLists, TileLimits } from "./block-lists.ts";
 import { callOf, readable, type Call } from "./call.ts";
 import { choose, type FlashChoice } from "./choose.ts";
 import { runForward } from "./forward.ts";
-import { straddles, tileRows } from "./limits.ts";
+import { straddles } from "./limits.ts";
 import { asRows, cutHead } from "./operands.ts";
 import { pullBack } from "./pull-back.ts";
 import { shapeOf, type FlashShape } from "./shape.ts";
-import { isFused, templateName, type FusedTemplate, type Pass } from "./spec.ts";
+import { isFused, templateName, tileRows, type FusedTemplate, type Pass } from "./spec.ts";
 
 export interface FlashOptions {
   /** Forces templates, pass by pass; the rest are chosen: what was measured on this adapter, else the shipped table. */
@@ -83,11 +83,12 @@ function linkBackward(inputs: KernelInputs<Tensor>, call: Call, { o, lse }: Kern
       const again = Object.fromEntries(names.map((name, n) => [name, saved[n]])) as unknown as Saved;
       const back = { ...call, form: { ...call.form, packed: false }, scalars: { ...call.scalars, rows: call.Tq }, q: again.q, k: again.k, v: again.v, bias: again.bias, tables: again.tables, tablesOfKeys: again.tablesOfKeys };
       const g = asRows(dO ?? engine.zeros(again.o.shape));
-      const backward = { call: back, g, ld: runDelta(back, { o: again.o, lse: again.lse, g, dlse: dLse }) };
+      const { ld, rows } = runDelta(back, { o: again.o, lse: again.lse, g, dlse: dLse, learns: taught.some((x) => x.requiresGrad) });
+      const backward = { call: back, g, ld };
       const dq = q.requiresGrad ? pullBack(runDq(backward, dqTemplate), "q", inputs, again.q) : undefined;
       const { dk, dv } = k.requiresGrad || v.requiresGrad ? runDkv(backward, dkvTemplate) : {};
       const dBias = bias?.requiresGrad ? sumTo(runDs(backward, dqTemplate), bias.shape) : undefined;
-      const dTaught = taught.some((x) => x.requiresGrad) ? split(runLearn(backward, dqTemplate), taught) : taught.map(() => undefined);
+      const dTaught = rows ? cutTables(runLearn(backward, rows, dqTemplate), taught) : taught.map(() => undefined);
       return [dq, k.requiresGrad && dk ? pullBack(dk, "k", inputs, again.k) : undefined, v.requiresGrad ? dv : undefined, ...(bias ? [dBias] : []), ...dTaught];
     },
   });
@@ -102,10 +103,4 @@ interface Saved {
   readonly bias: Tensor | undefined;
   readonly tables: Tensor | undefined;
   readonly tablesOfKeys: Tensor | undefined;
-}
-
-/** One tensor after the other out of a row of numbers, in the shapes of `like`. */
-function split(row: Tensor, like: readonly Tensor[]): Tensor[] {
-  let at = 0;
-  return like.map(({ size, shape }) => row.narrow(0, (at += size) - size, size).reshape(shape));
 }

@@ -4,19 +4,7 @@ import type { Tensor } from "@polyhead/tensor";
 import { inputSlices, spanOf, type Call } from "./call.ts";
 import { combine } from "./kernels/combine.ts";
 import { forwardKernel } from "./kernels/family.ts";
-import type { FlashForm, FusedTemplate } from "./spec.ts";
-
-/** Rows that a workgroup of a template owns. */
-export function rowsOf(t: FusedTemplate): number {
-  switch (t.kind) {
-    case "subgroup":
-      return t.rows * t.subgroups;
-    case "row":
-      return t.threads;
-    case "tile":
-      return t.y * t.rows;
-  }
-}
+import { rowsOf, type FlashForm, type FusedTemplate } from "./spec.ts";
 
 /** See `FRAME_PARAMS`. */
 export const tripCounts = ({ d, dv }: Pick<FlashForm, "d" | "dv">, t: FusedTemplate): Record<string, number> => ({ depth: d / 4, depthV: dv / 4, lanes: t.kind === "subgroup" ? t.lanes : t.kind === "tile" ? t.x : 1, sets: t.keys, cells: t.keys * (t.kind === "row" ? 1 : t.rows) });

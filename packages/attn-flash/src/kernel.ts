@@ -1,4 +1,4 @@
-export type { BlockLists } from "./block-lists.ts";
+export { servesQueries, type BlockLists } from "./block-lists.ts";
 export { allTemplates, choose, type BackwardChoice, type FlashChoice, type FlashReason, type ForwardChoice } from "./choose.ts";
 export { flashAttention, type FlashOptions } from "./flash-attention.ts";
 export { kernelCache, type KernelCache } from "./kernels/kernel-cache.ts";

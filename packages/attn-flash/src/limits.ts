@@ -2,15 +2,12 @@ import type { GpuCaps } from "@polyhead/gpu";
 import { rowValues, stagedRows } from "./kernels/row-parts.ts";
 import { tileLayout } from "./kernels/tile-parts.ts";
 import type { FlashShape } from "./shape.ts";
-import { isFused, type FlashTemplate, type FusedTemplate, type Pass } from "./spec.ts";
+import { isFused, tileRows, type FlashTemplate, type Pass } from "./spec.ts";
 
 /** Why a template cannot, or should not, be used for a shape; undefined where it may. */
 export function refusal(t: FlashTemplate, shape: FlashShape, caps: Pick<GpuCaps, "invocations" | "workgroupBytes" | "subgroups" | "subgroupSize">, pass: Pass): string | undefined {
   return straddles(t, shape, pass) ?? tooMuch(t, shape, caps, pass);
 }
-
-/** Rows of one side that a tile of a template takes together: what must lie within one block of a list. */
-export const tileRows = (t: FusedTemplate): number => (t.kind === "subgroup" ? t.rows : t.kind === "row" ? t.threads : t.y * t.rows);
 
 /** Why a template cannot follow the block lists of a shape. */
 export function straddles(t: FlashTemplate, { tile }: Pick<FlashShape, "tile">, pass: Pass): string | undefined {

@@ -44,6 +44,12 @@ export type FlashTemplate = FusedTemplate | UnfusedTemplate;
 
 export const isFused = (t: FlashTemplate): t is FusedTemplate => t.kind !== "unfused";
 
+/** Rows of one side that a tile of a template takes together: what must lie within one block of a list. */
+export const tileRows = (t: FusedTemplate): number => (t.kind === "subgroup" ? t.rows : t.kind === "row" ? t.threads : t.y * t.rows);
+
+/** Rows that a workgroup of a template owns: a tile, or one of each subgroup. */
+export const rowsOf = (t: FusedTemplate): number => tileRows(t) * (t.kind === "subgroup" ? t.subgroups : 1);
+
 /** The three passes over scores; each has a winner of its own. */
 export type Pass = "forward" | "dq" | "dkv";
 

@@ -76,7 +76,7 @@ async function measure(engine: Engine, shape: FlashShape, pass: Pass, mask: Mask
     const call = callOf(inputs, { q, k, v }, false);
     const packedCall = callOf(inputs, { q, k, v }, true);
     const g = make(heads, queries, dv, "f32");
-    const ld = pass === "forward" ? g : keep(engine.scope(() => runDelta(call, { o: g, lse: engine.zeros([batch, heads, queries]), g, dlse: undefined })));
+    const ld = pass === "forward" ? g : keep(engine.scope(() => runDelta(call, { o: g, lse: engine.zeros([batch, heads, queries]), g, dlse: undefined, learns: false }).ld));
     const backward = { call, g, ld };
     const run: Record<Pass, (template: FusedTemplate, splits: number, packed: boolean) => void> = {
       forward: (template, splits, packed) => { engine.scope(() => void runForward(packed ? packedCall : call, template, splits)); },

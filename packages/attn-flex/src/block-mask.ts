@@ -1,4 +1,4 @@
-import type { BlockLists } from "@polyhead/attn-flash/kernel";
+import { servesQueries, type BlockLists } from "@polyhead/attn-flash/kernel";
 import { describe, PolyheadError, toProgram, type Mask } from "@polyhead/core";
 import type { Engine } from "@polyhead/tensor";
 import { readStates } from "./block-lists.ts";
@@ -89,9 +89,7 @@ export class BlockMask implements BlockSizes {
 
   /** Whether kernels can walk these lists for rows from global position `qOffset` on: tiles must lie within blocks. */
   serves({ qOffset, queries }: { readonly qOffset: number; readonly queries: number }): boolean {
-    const { qOrigin, queryBlock } = this.lists;
-    const first = qOffset - qOrigin;
-    return first % LEAST_TILE === 0 || Math.floor(first / queryBlock) === Math.floor((first + queries - 1) / queryBlock);
+    return servesQueries(this.lists, qOffset, queries);
   }
 
   /**
@@ -204,6 +202,3 @@ const collected = new FinalizationRegistry<BlockLists>(({ keysOf, queriesOf }) =
 const captureVersions = (mask: Mask): readonly number[] => toProgram(mask).captures.map(({ version }) => version);
 
 const sizesOf = ({ batch, heads, queries, keys, queryBlock, keyBlock, qOffset, kvOffset }: BlockSizes): BlockSizes => ({ batch, heads, queries, keys, queryBlock, keyBlock, qOffset, kvOffset });
-
-/** Rows of the least tile that kernels take within a block. */
-const LEAST_TILE = 16;

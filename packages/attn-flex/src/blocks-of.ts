@@ -1,9 +1,8 @@
 import { toProgram, type KernelInputs, type Mask } from "@polyhead/core";
-import { numberOf } from "@polyhead/gpu";
+import { Bounded, numberOf } from "@polyhead/gpu";
 import type { Engine, Tensor } from "@polyhead/tensor";
 import { isRange, tellsApart } from "./as-mask.ts";
 import type { BlockMask } from "./block-mask.ts";
-import { Bounded } from "./bounded.ts";
 import { createBlockMask } from "./create-block-mask.ts";
 
 /** How masks are cut where nobody says so. */

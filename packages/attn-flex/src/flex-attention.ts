@@ -5,6 +5,7 @@ import { asMask } from "./as-mask.ts";
 import { attend } from "./attend.ts";
 import type { BlockMask } from "./block-mask.ts";
 import { refuseOutside } from "./check-indices.ts";
+import { checkEngine } from "./own-engine.ts";
 import { bindTables, hooksOf, type ScoreMod } from "./score-mods.ts";
 import { withBlockMask } from "./with-block-mask.ts";
 
@@ -61,7 +62,7 @@ export function flexAttention(inputs: FlexInputs): KernelOutputs<Tensor> {
   const mask = chosenMask(inputs);
   const hooks = hooksOf(inputs.scoreMod);
   for (const [name, tensor] of Object.entries({ k, v, bias, starts, lengths })) {
-    if (tensor !== undefined && tensor.engine !== engine) throw new PolyheadError("FLEX_DEVICE", `${name} belongs to ${tensor.engine.gpu === engine.gpu ? "another engine" : "another device"} than q`, "make all tensors of a call with one engine");
+    if (tensor !== undefined) checkEngine(name, tensor, engine, "make all tensors of a call with one engine");
   }
   const [B = 1, Hq = 1, Tq = 1, D = 1] = q.shape;
   const Tk = k.shape[2] ?? 1;

@@ -1,5 +1,6 @@
 import { isPlaceholder, isProgram, PolyheadError, scoreHook, suggest, type BoundHook, type Program, type ScoreHook } from "@polyhead/core";
 import { captureTensor, type Engine, type Tensor } from "@polyhead/tensor";
+import { checkEngine } from "./own-engine.ts";
 
 /** What acts on scores: a scoreMod program, a score hook of a position encoding, or several of them, first to last. */
 export type ScoreMod = Program | ScoreHook | readonly (Program | ScoreHook)[];
@@ -43,7 +44,7 @@ export function bindTables(engine: Engine, mods: readonly ScoreHook[], tables: R
       const fix = names.length === 0 ? "capture it with { learned: true, name }, or use placeholder(shape, { name })" : suggest(name, names);
       throw new PolyheadError("FLEX_TABLE", `tables has '${name}'; the score modifiers learn ${names.length === 0 ? "nothing" : names.map((known) => `'${known}'`).join(", ")}`, fix);
     }
-    if (tensor.engine !== engine) throw new PolyheadError("FLEX_DEVICE", `table '${name}' belongs to ${tensor.engine.gpu === engine.gpu ? "another engine" : "another device"} than q`, "make it with the engine that made q: q.engine.tensor(...)");
+    checkEngine(`table '${name}'`, tensor, engine, "make it with the engine that made q: q.engine.tensor(...)");
   }
   return mods.map((hook) => {
     const params = hook.program.captures.flatMap((capture) => {

@@ -4,6 +4,7 @@ import { numberOf } from "@polyhead/gpu";
 import type { Tensor } from "@polyhead/tensor";
 import { tellsApart } from "./as-mask.ts";
 import type { BlockMask } from "./block-mask.ts";
+import { checkEngine } from "./own-engine.ts";
 
 /**
  * A call over a block mask that somebody made.
@@ -13,7 +14,7 @@ import type { BlockMask } from "./block-mask.ts";
 export function withBlockMask(call: KernelInputs<Tensor>, block: BlockMask): KernelOutputs<Tensor> {
   const { q, k } = call;
   const { engine } = q;
-  if (block.engine !== engine) throw new PolyheadError("FLEX_DEVICE", `the block mask belongs to ${block.engine.gpu === engine.gpu ? "another engine" : "another device"} than q`, "create it with q.engine");
+  checkEngine("the block mask", block, engine, "create it with q.engine");
   const [B = 1, H = 1, Tq = 1] = q.shape;
   const Tk = k.shape[2] ?? 1;
   checkPlanes(block, { B, H });

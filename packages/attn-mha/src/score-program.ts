@@ -1,4 +1,4 @@
-import { and, captureDerivatives, derivative, scoreMod, substitute, toProgram, type LoadSite, type Mask, type Program, type ScoreHook } from "@polyhead/core";
+import { and, captureDerivatives, derivative, scoreMod, substitute, toProgram, variablesOf, type LoadSite, type Mask, type Program, type ScoreHook } from "@polyhead/core";
 import { maskBounds, type MaskBounds } from "./mask-bounds.ts";
 import { tableLayout, type TableLayout } from "./table-layout.ts";
 
@@ -69,11 +69,4 @@ function derive(mask: Mask, hooks: readonly ScoreHook[]): ScoreProgram {
 
 const restOf = ({ rest }: MaskBounds): Mask => (rest.length === 1 ? rest[0]! : and(...rest));
 
-function readsScore({ outputs }: Program): boolean {
-  const seen = new Set(outputs);
-  for (const { args, op, leaf } of seen) {
-    if (op === "var" && leaf.name === "score") return true;
-    for (const arg of args) seen.add(arg); // a Set hands out what is added while it is walked
-  }
-  return false;
-}
+const readsScore = ({ outputs }: Program): boolean => variablesOf(...outputs).includes("score");

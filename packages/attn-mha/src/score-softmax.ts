@@ -8,7 +8,7 @@ import { scoreSoftmax } from "./kernels/score-softmax.ts";
 import { scoreStages } from "./kernels/score-stages.ts";
 import { scoreProgram, type ScoreProgram } from "./score-program.ts";
 import { elementsOf } from "./table-layout.ts";
-import { gatherTables, learnedTensors, tableSlices, type Tables } from "./tables.ts";
+import { cutTables, gatherTables, learnedTensors, tableSlices, type Tables } from "./tables.ts";
 
 /** What turns scores into weights, as a kernel is given it. */
 export type ScoreInputs = Pick<KernelInputs<Tensor>, "mask" | "qOffset" | "kvOffset" | "keys" | "bias" | "starts" | "lengths"> & {
@@ -27,7 +27,7 @@ function lanesFor({ caps }: Gpu, keys: number): number {
 const isWide = ({ shape }: Tensor): boolean => shape[3]! % 4 === 0;
 
 /** Scalars of a dispatch, live ones included. */
-export type Scalars = Readonly<Record<string, Scalar>>;
+type Scalars = Readonly<Record<string, Scalar>>;
 
 const rowsOf = ({ rows = 0 }: Scalars): number => numberOf(rows);
 
@@ -149,9 +149,7 @@ export function gradientsOfTables(program: ScoreProgram, saved: Omit<Saved, "wei
     { ...scalars, chunks, rowsPerChunk, elements },
     flatGrid(chunks, 64),
   );
-  const all = sum(partial, [0]);
-  let at = 0;
-  return taught.map((tensor) => all.narrow(0, (at += tensor.size) - tensor.size, tensor.size).reshape(tensor.shape));
+  return cutTables(sum(partial, [0]), taught);
 }
 
 /** Scores after the hooks, and after the mask (−∞ where a key is not allowed). Without the tape. */

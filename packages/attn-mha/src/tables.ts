@@ -57,3 +57,9 @@ function endToEnd(engine: Engine, tensors: readonly Tensor[]): Tensor | undefine
 export function tableSlices({ floats, ints }: Pick<Tables, "floats" | "ints">): Record<string, BufferSlice> {
   return { ...(floats && { floats: floats.slice() }), ...(ints && { ints: ints.slice() }) };
 }
+
+/** Numbers that lie end to end as tensors of their own, in the shapes of `like`: the gradients of tables. */
+export function cutTables(numbers: Tensor, like: readonly Tensor[]): Tensor[] {
+  let at = 0;
+  return like.map(({ size, shape }) => numbers.narrow(0, (at += size) - size, size).reshape(shape));
+}

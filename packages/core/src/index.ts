@@ -85,4 +85,4 @@ export { capture, type Capture, evaluate, formula, maskMod, type NumberExpr, pai
 // What a kernel needs to weave programs into its shader.
 export { affineConjuncts, type AffineConjuncts, captureDerivatives, derivative, type Emitted, emitWgsl, join, type KeyBound, linearIndex, type LoadSite, substitute } from "@polyhead/expr";
 // What a kernel needs to classify the blocks of a mask, and to take programs from users.
-export { checkIndices, ExprError, intervalEvaluator, isPlaceholder, isProgram, placeholder, type Ranges, truthOf, variablesOf } from "@polyhead/expr";
+export { checkIndices, ExprError, intervalEvaluator, isPlaceholder, isProgram, placeholder, type Ranges, topological, truthOf, variablesOf } from "@polyhead/expr";

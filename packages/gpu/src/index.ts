@@ -1,3 +1,4 @@
+export { Bounded } from "./bounded.ts";
 export { isSoftwareAdapter, type GpuCaps, type GpuInfo } from "./caps.ts";
 export { GpuError } from "./errors.ts";
 export { deviceOf } from "./devices.ts";

@@ -26,7 +26,7 @@ export interface AttentionProblem extends AttentionShape {
 }
 
 /** Scores of this problem have a deviation of about 1.3: some keys count for much more than others, as in a trained model. */
-const SPREAD = 2;
+export const SPREAD = 2;
 
 export function attentionProblem(shape: AttentionShape): AttentionProblem {
   const { kind, heads, kvHeads, headDim, queries, keys } = shape;

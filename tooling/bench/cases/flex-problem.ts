@@ -1,4 +1,5 @@
 import { randomArray, uniform } from "../random.ts";
+import { SPREAD } from "./attention-problem.ts";
 
 /** What is done to scores, in words that no library shares: contenders translate it, and the reference follows it. */
 export type Modifier =
@@ -38,9 +39,6 @@ export interface FlexProblem extends FlexShape {
 
 /** Blocks that the states of `build` are of: rows and columns. */
 export const BLOCK = 128;
-
-/** As in the attention bench: scores with a deviation of about 1.3. */
-const SPREAD = 2;
 
 export function flexProblem(shape: FlexShape): FlexProblem {
   const { kind, modifier, heads, headDim, size } = shape;

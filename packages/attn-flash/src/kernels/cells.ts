@@ -1,5 +1,5 @@
 // What becomes of the cells of a tile, whichever template holds them. A cell is one score: row i of head h against row j of k.
-import type { Program } from "@polyhead/core";
+import { topological, type Program } from "@polyhead/core";
 import type { FlashForm } from "../spec.ts";
 import { checkedBy } from "./blocks.ts";
 import { MASKED } from "./frame.ts";
@@ -38,11 +38,8 @@ const LONG: ReadonlySet<string> = new Set(["tanh", "erf", "sin", "cos", "pow", "
 /** Longer ones keep compilers busy for minutes: they are looped over, with the cells in memory. */
 const isHeavy = ({ program: { score, mask, slope } }: FlashForm, cells: readonly Cell[]): boolean => cells.length > 1 && cells.length * operationsOf(score, mask, slope) > LIGHT;
 
-function operationsOf(...programs: readonly (Program | undefined)[]): number {
-  const seen = new Set(programs.flatMap((program) => program?.outputs ?? []));
-  for (const { args } of seen) for (const arg of args) seen.add(arg); // a Set hands out what is added while it is walked
-  return [...seen].reduce((sum, { op, args }) => sum + (LONG.has(op) ? 16 : args.length > 0 ? 1 : 0), 0);
-}
+const operationsOf = (...programs: readonly (Program | undefined)[]): number =>
+  topological(programs.flatMap((program) => program?.outputs ?? [])).reduce((sum, { op, args }) => sum + (LONG.has(op) ? 16 : args.length > 0 ? 1 : 0), 0);
 
 /** An array of one expression of every cell. */
 const listed = (name: string, type: string, texts: readonly string[]): string => `var ${name} = array<${type}, ${texts.length}>(${texts.join(", ")});`;

@@ -1,4 +1,4 @@
-import type { Kernel } from "@polyhead/gpu";
+import { Bounded, type Kernel } from "@polyhead/gpu";
 
 /** Kernels by structure, the most recently used of them. A device drops the pipeline of a kernel that nobody holds. */
 export class KernelCache {
@@ -6,11 +6,11 @@ export class KernelCache {
   compiled = 0;
   /** Most kernels that are held. */
   readonly limit: number;
-  // In the order of their last use.
-  readonly #kernels = new Map<string, Kernel>();
+  readonly #kernels: Bounded<string, Kernel>;
 
   constructor(limit: number) {
     this.limit = limit;
+    this.#kernels = new Bounded(limit);
   }
 
   /** Kernels that are held. */
@@ -20,18 +20,11 @@ export class KernelCache {
 
   /** The kernel of a key, built where it is not held; the one whose use is longest ago makes room. */
   get(key: string, build: () => Kernel): Kernel {
-    const held = this.#kernels.get(key);
-    if (held !== undefined) {
-      this.#kernels.delete(key);
-      this.#kernels.set(key, held);
-      return held;
-    }
-    const kernel = build();
-    this.compiled++;
-    this.#kernels.set(key, kernel);
-    const [oldest] = this.#kernels.keys();
-    if (this.#kernels.size > this.limit && oldest !== undefined) this.#kernels.delete(oldest);
-    return kernel;
+    return this.#kernels.get(key, () => {
+      const kernel = build();
+      this.compiled++;
+      return kernel;
+    });
   }
 }
 

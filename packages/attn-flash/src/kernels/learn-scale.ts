@@ -2,7 +2,7 @@
 //   Σⱼ |eᵢⱼ| = Σⱼ pᵢⱼ |gᵢ·vⱼ − Δᵢ| ≤ |gᵢ| max |vⱼ| + |Δᵢ|,      and all rows together: Σᵢ (|gᵢ| max |vⱼ| + |Δᵢ|)
 // Times 2^STEEPEST for the derivatives, this is to stay below 2³⁰ units of the high word.
 //   values  [B, Hkv, Tk]   |vⱼ|, 0 for rows out of use
-//   rows    [B, Hq, Tq]    (|gᵢ|, |Δᵢ|)
+//   rows    [B, Hq, Tq]    (|gᵢ|, |Δᵢ|), from kernels/delta.ts
 //   ld      the pair at `scaleAt` is written
 import { defineKernel, flatIndex, wgsl, type Kernel } from "@polyhead/gpu";
 import type { FlashForm } from "../spec.ts";
@@ -10,7 +10,7 @@ import { frame, frameParams, inputBindings } from "./frame.ts";
 import { STEEPEST } from "./learn.ts";
 
 /** What cannot be part of a sum that is right: such a row makes the gradient NaN elsewhere, if it is in use at all. */
-const finite = (x: string): string => `select(0.0, ${x}, ${x} <= 3.0e38)`;
+export const finite = (x: string): string => `select(0.0, ${x}, ${x} <= 3.0e38)`;
 
 export const valueNorms = (form: FlashForm): Kernel =>
   defineKernel<string, string>({
@@ -34,26 +34,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   values[row] = ${finite("sqrt(sum)")};
 }`,
   });
-
-export const rowNorms: Kernel = defineKernel<string, string>({
-  name: "flash-row-norms",
-  bindings: { g: "read array<vec4f>", ld: "read array<vec2f>", rows: "write array<vec2f>" },
-  params: { count: "u32", quads: "u32", heads: "u32", queries: "u32", gAt: "u32", gB: "u32", gH: "u32", gT: "u32" },
-  code: wgsl`
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let row = ${flatIndex(64)};
-  if (row >= params.count) { return; }
-  let i = row % params.queries;
-  let h = (row / params.queries) % params.heads;
-  let b = row / (params.queries * params.heads);
-  let base = params.gAt + b * params.gB + h * params.gH + i * params.gT;
-  var sum = 0.0;
-  for (var c = 0u; c < params.quads; c++) { sum += dot(g[base + c], g[base + c]); }
-  let delta = abs(ld[row].y);
-  rows[row] = vec2f(${finite("sqrt(sum)")}, ${finite("delta")});
-}`,
-});
 
 /** Invocations of the one workgroup. */
 const THREADS = 256;

@@ -8,7 +8,7 @@
 // cells, for one of q or kv a row or a column of its tile.
 import { join, linearIndex, emitWgsl, type Capture } from "@polyhead/core";
 import { wgsl } from "@polyhead/gpu";
-import { learnedTables, offsetsOf } from "@polyhead/attn-mha/kernel";
+import { elementsOf, learnedTables, offsetsOf } from "@polyhead/attn-mha/kernel";
 import type { FlashForm } from "../spec.ts";
 import type { tableCode } from "./tables.ts";
 
@@ -19,7 +19,7 @@ export const LOW_START: number = 2 ** 31;
 export const STEEPEST = 16;
 
 /** Elements of the learned tables of a form. */
-export const learnedElements = ({ program }: Pick<FlashForm, "program">): number => learnedTables(program).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+export const learnedElements = ({ program }: Pick<FlashForm, "program">): number => learnedTables(program).reduce((sum, capture) => sum + elementsOf(capture), 0);
 
 const DEPOSIT = (flagAt: number): string => wgsl`
 fn flag() { atomicStore(&out[${flagAt}u], 1u); }
@@ -39,51 +39,35 @@ fn deposit(at: u32, value: f32) {
   if (high != 0u) { atomicAdd(&out[2u * at + 1u], high); }
 }`;
 
-/** Sites up to which each has variables of its own; more of them are looped over, or their sums would fill a kernel with copies. */
-const FEW = 4;
-
-/** A running sum of a site, put away when another element's turn comes; `one` names what a site owns. */
-const tally = (name: string, parameters: string, one: (part: "at" | "sum") => string): string => wgsl`
-fn tally${name}(${parameters}at: u32, e: f32, slope: f32) {
-  if (at != ${one("at")}) { deposit(${one("at")}, ${one("sum")}); ${one("at")} = at; ${one("sum")} = 0.0; }
-  if (!(abs(slope) <= ${2 ** STEEPEST}.0)) { flag(); }
-  ${one("sum")} += e * slope;
-}`;
-
-/** What sites add, as statements at the end of `learn` and of a walk, and what these need at module scope. */
-interface Tallies {
-  readonly declared: string;
-  readonly add: string;
-  readonly end: string;
-}
-
 /** A place outside of every table. */
 const NOWHERE = "0xffffffffu";
 
-function talliesOf(sites: readonly { readonly at: string; readonly inside: string; readonly slope: string }[]): Tallies {
-  const guarded = (inside: string, statement: string): string => (inside === "" ? statement : `if (${inside}) { ${statement} }`);
-  if (sites.length <= FEW) {
-    return {
-      declared: sites.map((_, n) => wgsl`
-var<private> at${n}: u32 = 0u;
-var<private> sum${n}: f32 = 0.0;
-${tally(String(n), "", (part) => `${part}${n}`)}`).join(""),
-      add: sites.map(({ at, inside, slope }, n) => guarded(inside, `tally${n}(${at}, e, ${slope});`)).join("\n  "),
-      end: sites.map((_, n) => `deposit(at${n}, sum${n});`).join("\n  "),
-    };
-  }
-  // The trip count is hidden from the compiler, which would unroll what it can count.
-  const each = (body: string): string => `for (var n = 0u; n < select(${sites.length}u, 0u, params.cells == 0u); n++) { ${body} }`;
+/** What a site adds to: WGSL of the element, of whether it is one (empty where it always is), and of the derivative of the score by it. */
+interface SiteCode {
+  readonly at: string;
+  readonly inside: string;
+  readonly slope: string;
+}
+
+/** A running sum of each site, put away when another element's turn comes: at module scope, for one cell, and at the end of a walk. */
+function talliesOf(sites: readonly SiteCode[]): { readonly declared: string; readonly add: string; readonly end: string } {
+  const count = sites.length;
+  // Looped over, or the sums of many sites would fill a kernel with copies. The trip count is hidden from the compiler, which would unroll what it can count.
+  const each = (body: string): string => `for (var n = 0u; n < select(${count}u, 0u, params.cells == 0u); n++) { ${body} }`;
   return {
     declared: wgsl`
-var<private> atAll = array<u32, ${sites.length}>();
-var<private> sumAll = array<f32, ${sites.length}>();
-${tally("", "n: u32, ", (part) => `${part}All[n]`)}`,
+var<private> ats = array<u32, ${count}>();
+var<private> sums = array<f32, ${count}>();
+fn tally(n: u32, at: u32, e: f32, slope: f32) {
+  if (at != ats[n]) { deposit(ats[n], sums[n]); ats[n] = at; sums[n] = 0.0; }
+  if (!(abs(slope) <= ${2 ** STEEPEST}.0)) { flag(); }
+  sums[n] += e * slope;
+}`,
     add: wgsl`
-  var places = array<u32, ${sites.length}>(${sites.map(({ at, inside }) => (inside === "" ? at : `select(${NOWHERE}, ${at}, ${inside})`)).join(", ")});
-  var slopes = array<f32, ${sites.length}>(${sites.map(({ slope }) => slope).join(", ")});
+  var places = array<u32, ${count}>(${sites.map(({ at, inside }) => (inside === "" ? at : `select(${NOWHERE}, ${at}, ${inside})`)).join(", ")});
+  var slopes = array<f32, ${count}>(${sites.map(({ slope }) => slope).join(", ")});
   ${each(`if (places[n] != ${NOWHERE}) { tally(n, places[n], e, slopes[n]); }`)}`,
-    end: each("deposit(atAll[n], sumAll[n]);"),
+    end: each("deposit(ats[n], sums[n]);"),
   };
 }
 

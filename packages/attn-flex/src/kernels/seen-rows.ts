@@ -1,6 +1,5 @@
 import type { Program } from "@polyhead/core";
-import { defineKernel, flatIndex, wgsl, type Kernel } from "@polyhead/gpu";
-import { Bounded } from "../bounded.ts";
+import { Bounded, defineKernel, flatIndex, wgsl, type Kernel } from "@polyhead/gpu";
 import { maskCode } from "./mask-code.ts";
 
 /**

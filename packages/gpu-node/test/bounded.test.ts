@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { Bounded } from "../src/bounded.ts";
+import { Bounded } from "@polyhead/gpu";
 
 it("a bounded map forgets what was asked for longest ago, and says so", () => {
   const forgotten: string[] = [];
