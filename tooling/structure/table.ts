@@ -15,6 +15,7 @@ const PACKAGES: Readonly<Record<string, Arrows>> = {
   "gpu-node": { packages: ["gpu"] },
   "tensor": { packages: ["gpu", "expr"] },
   "attn-mha": plugin("gpu", "tensor"), // holds the unfused reference kernel
+  "attn-mla": plugin("gpu", "tensor", "attn-mha/kernel"), // its cache and masks are those of multi-head attention
   "attn-flash": plugin("gpu", "tensor", "attn-mha/kernel"), // what masks, hooks and tables mean is written once
   "attn-flex": plugin("gpu", "tensor", "attn-flash/kernel"),
   "attn-ring": plugin("gpu", "tensor", "attn-flash/kernel"),

@@ -1,4 +1,4 @@
-import { PolyheadError, sortHooks, type AttentionContext, type AttentionLayer, type AttentionShape, type Params, type ParamSpec, type ParamSpecs } from "@polyhead/core";
+import { PolyheadError, sortHooks, type AttentionContext, type AttentionLayer, type AttentionShape, type Params, type ParamSpec, type ParamSpecs, type Remembered } from "@polyhead/core";
 import { numberOf } from "@polyhead/gpu";
 import { linear, type Engine, type Tensor } from "@polyhead/tensor";
 import { biasOfHooks } from "./bias-tensor.ts";
@@ -41,6 +41,7 @@ export function multiHeadLayer(layout: HeadLayout): AttentionLayer<Tensor> {
     params: projections(layout),
     shape,
     createCache: (engine: Engine, options) => createRowCache(engine, { kvHeads, headDim }, options),
+    remember: (memory, params) => ({ tensors: memory.engine.scope(() => keysOf(memory, params, layout)) }),
     apply: (x, params, context) =>
       x.engine.scope(() => {
         const { q, k, v } = project(x, params, layout, context);
@@ -57,7 +58,8 @@ interface QueryKeyValue {
 }
 
 /** q `[B, Hq, Tq, D]` of x, and k, v `[B, Hkv, Tk, D]` of x or of what cross-attention reads. */
-function project(x: Tensor, params: Params<Tensor>, { heads, kvHeads, headDim }: HeadLayout, { memory }: AttentionContext<Tensor>): QueryKeyValue {
+function project(x: Tensor, params: Params<Tensor>, layout: HeadLayout, { memory }: AttentionContext<Tensor>): QueryKeyValue {
+  const { heads, kvHeads, headDim } = layout;
   const weight = params["qkv.weight"]!;
   const bias = params["qkv.bias"];
   if (memory === undefined) {
@@ -65,10 +67,19 @@ function project(x: Tensor, params: Params<Tensor>, { heads, kvHeads, headDim }:
     return { q: q!, k: k!, v: v! };
   }
   const cut = heads * headDim;
-  const rest = 2 * kvHeads * headDim;
   const [q] = splitHeads(linear(x, weight.narrow(0, 0, cut), bias?.narrow(0, 0, cut)), [heads], headDim);
-  const [k, v] = splitHeads(linear(memory, weight.narrow(0, cut, rest), bias?.narrow(0, cut, rest)), [kvHeads, kvHeads], headDim);
-  return { q: q!, k: k!, v: v! };
+  return { q: q!, ...(isRemembered(memory) ? { k: memory.tensors["k"]!, v: memory.tensors["v"]! } : keysOf(memory, params, layout)) };
+}
+
+/** By shape: a tensor has no `tensors`. */
+const isRemembered = (memory: Tensor | Remembered<Tensor>): memory is Remembered<Tensor> => "tensors" in memory;
+
+/** k and v `[B, Hkv, Tk, D]` of a memory `[B, Tk, width]`, before the qk hooks. */
+function keysOf(memory: Tensor, params: Params<Tensor>, { heads, kvHeads, headDim }: HeadLayout): { readonly k: Tensor; readonly v: Tensor } {
+  const cut = heads * headDim;
+  const rest = 2 * kvHeads * headDim;
+  const [k, v] = splitHeads(linear(memory, params["qkv.weight"]!.narrow(0, cut, rest), params["qkv.bias"]?.narrow(0, cut, rest)), [kvHeads, kvHeads], headDim);
+  return { k: k!, v: v! };
 }
 
 /** @throws PolyheadError `ATTN_CACHE_MEMORY`, `ATTN_CACHE_HOOK`, `ATTN_CACHE_SLIDE`, `ATTN_CACHE_KIND`. */

@@ -64,7 +64,7 @@ describe("the anomaly mode in attention", () => {
     const bias = uniform(T * T, 4);
     bias[3 * T + 1] = NaN;
     expect(await forward({ bias: engine.tensor(bias, [1, 1, T, T]) })).toMatch(/the bias gave NaN at b=0 h=0 q=3 kv=1 from score/);
-    const { hooks } = rope.create({}, { width: 8, layers: 1, context: 4, vocab: 2, dropout: 0, heads: 2, headDim: D });
+    const { hooks } = rope.create({}, { width: 8, layers: 1, context: 4, vocab: 2, dropout: 0, causal: true, heads: 2, headDim: D });
     expect(await forward({ qk: [{ hook: hooks[0] as never, params: {} }] })).toMatch(/'pairwise' made NaN out of clean inputs, first at \[0, 0, 4, 0\] of shape \[1, 2, 5, 4\], in qk hook 'rope' on q/);
   });
 

@@ -12,7 +12,7 @@ export const engine: Engine = createEngine(gpu);
 
 /** Features of the stream. */
 export const WIDTH = 12;
-const dims = { width: WIDTH, layers: 1, context: 128, vocab: 2, dropout: 0 };
+const dims = { width: WIDTH, layers: 1, context: 128, vocab: 2, dropout: 0, causal: true };
 const slopes = capture(Float32Array.of(-0.5, -0.25, -0.125, -0.0625), [4], { name: "slopes" });
 const alibi: BoundHook<Tensor> = { hook: scoreHook({ id: "alibi", program: scoreMod`score + ${slopes}[h] * (q - kv)` }), params: {} };
 const rotary = bindHooks<Tensor>(rope.create({}, { ...dims, heads: 4, headDim: 6 }).hooks as readonly Hook<Tensor>[], {});

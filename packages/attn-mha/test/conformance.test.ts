@@ -55,7 +55,7 @@ const CASES: readonly Case[] = [
   { name: "prefix and window, keys in fours", Tq: 12, D: 8, mask: and(prefix(5), window(6, 6)) },
 ];
 
-const positionLayer = rope.create({}, { width: 32, layers: 1, context: 128, vocab: 2, dropout: 0, heads: 4, headDim: 8 });
+const positionLayer = rope.create({}, { width: 32, layers: 1, context: 128, vocab: 2, dropout: 0, causal: true, heads: 4, headDim: 8 });
 const rotaryHook = positionLayer.hooks[0] as QkHook<Tensor>;
 
 describe("the reference kernel", () => {

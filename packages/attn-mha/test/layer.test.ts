@@ -10,7 +10,7 @@ const gpu = await openNodeGpu({ limits: "default", features: "none", poison: tru
 const engine = createEngine(gpu);
 afterAll(() => { gpu.dispose(); });
 
-const dims = { width: 12, layers: 1, context: 32, vocab: 2, dropout: 0 };
+const dims = { width: 12, layers: 1, context: 32, vocab: 2, dropout: 0, causal: true };
 const layer = mha.create({ heads: 4, kvHeads: 2, headDim: 6 }, dims);
 const hooks = bindHooks<Tensor>(rope.create({}, { ...dims, heads: 4, headDim: 6 }).hooks as readonly Hook<Tensor>[], {}) as AttentionContext<Tensor>["hooks"];
 const context = (more: Partial<AttentionContext<Tensor>> = {}): AttentionContext<Tensor> => ({ hooks: [], mask: causal(), plan: { kernel: reference, how: { rope: "prepass" } }, offset: 0, dropout: 0, ...more });

@@ -1,10 +1,11 @@
-export type { ArchitecturePlugin, Workshop } from "./contracts/architecture.ts";
+export type { ArchitecturePlugin, BuildOptions, Workshop } from "./contracts/architecture.ts";
 export type {
   AttentionContext,
   AttentionLayer,
   AttentionPlugin,
   AttentionShape,
   PlannedKernel,
+  Remembered,
 } from "./contracts/attention.ts";
 export type { ModelDims } from "./contracts/dims.ts";
 export type { EmbeddingLayer, EmbeddingPlugin } from "./contracts/embedding.ts";
@@ -71,7 +72,7 @@ export { type HookOfQueries, hookOfQueries, productRows, queryHook, type QueryHo
 export { createLab } from "./lab.ts";
 export type { Lab, ModelOf, ModelSpec, Named, NameOf } from "./lab-types.ts";
 export { toProgram } from "./mask-program.ts";
-export { allows, and, causal, checkMask, custom, describe, document, full, materialize, type MaskSizes, not, or, prefix, window } from "./masks.ts";
+export { allows, and, causal, checkMask, custom, describe, document, full, isCausal, materialize, type MaskSizes, not, or, prefix, window } from "./masks.ts";
 export { nearest, suggest } from "./nearest.ts";
 export { none } from "./none.ts";
 export { problemOf } from "./parts.ts";

@@ -1,5 +1,5 @@
 /* eslint-disable @typescript-eslint/no-explicit-any -- types are read off plugins of every config and tensor type */
-import type { ArchitecturePlugin, Workshop } from "./contracts/architecture.ts";
+import type { ArchitecturePlugin, BuildOptions, Workshop } from "./contracts/architecture.ts";
 import type { Mask } from "./contracts/mask.ts";
 import type { OfKind, Plugin, PluginKind } from "./contracts/plugin.ts";
 import type { Caps, Problem } from "./contracts/problem.ts";
@@ -86,7 +86,7 @@ export interface Lab<P extends readonly Plugin[] = readonly Plugin[]> extends Wo
   /** Creates the parts that a resolved spec names. */
   parts(spec: ResolvedSpec): ModelParts;
   /** Builds a model of a spec that the compiler has checked. Throws as `resolve`, and as the architecture's `build`. */
-  model<A extends NameOf<P, "attention">, O extends NameOf<P, "position">>(spec: ModelSpec<P, A, O>, engine: EngineFor<P>): ModelOf<P>;
+  model<A extends NameOf<P, "attention">, O extends NameOf<P, "position">>(spec: ModelSpec<P, A, O>, engine: EngineFor<P>, options?: BuildOptions): ModelOf<P>;
   /** Builds a model of a spec that only `resolve` has checked. */
-  build(spec: ResolvedSpec, engine: EngineFor<P>): ModelOf<P>;
+  build(spec: ResolvedSpec, engine: EngineFor<P>, options?: BuildOptions): ModelOf<P>;
 }

@@ -1,3 +1,4 @@
+import type { BuildOptions } from "./contracts/architecture.ts";
 import type { Plugin, PluginKind } from "./contracts/plugin.ts";
 import type { Caps, Problem } from "./contracts/problem.ts";
 import type { ModelParts, ResolvedSpec } from "./contracts/spec.ts";
@@ -82,10 +83,10 @@ export function createLab<const P extends readonly Plugin[]>(...plugins: P): Lab
     plan: (problem: Problem, caps: Caps, only?: string) => plan(problem, kernels(only), caps),
     resolve: (spec: unknown) => resolveSpec(spec, shelf),
     parts: (spec: ResolvedSpec): ModelParts => createParts(spec, shelf),
-    model: (spec: unknown, engine: unknown): unknown => lab.build(resolveSpec(spec, shelf), engine),
-    build: (spec: ResolvedSpec, engine: unknown): unknown => {
+    model: (spec: unknown, engine: unknown, options?: BuildOptions): unknown => lab.build(resolveSpec(spec, shelf), engine, options),
+    build: (spec: ResolvedSpec, engine: unknown, options?: BuildOptions): unknown => {
       const architecture = architectureOf(spec, shelf);
-      return architecture.build(spec, ownConfig(spec, architecture), lab, engine);
+      return architecture.build(spec, ownConfig(spec, architecture), lab, engine, options);
     },
   };
   // The types of Lab are read off P, which the run-time code above cannot follow.

@@ -1,4 +1,4 @@
-import { type Capture, type Program, capture, evaluate } from "@polyhead/expr";
+import { affineConjuncts, type Capture, type Program, capture, evaluate } from "@polyhead/expr";
 import type { ScoreIndex } from "./contracts/hooks.ts";
 import type { AndMask, CausalMask, CustomMask, DocumentMask, FullMask, Mask, NotMask, OrMask, PrefixMask, WindowMask } from "./contracts/mask.ts";
 import { isRecord, show } from "./config.ts";
@@ -110,6 +110,27 @@ export function allows(mask: Mask, at: ScoreIndex): boolean {
       return mask.masks.some((one) => allows(one, at));
     case "not":
       return !allows(mask.mask, at);
+  }
+}
+
+/** Whether a mask is seen to let no query look at a key after it. */
+export function isCausal(mask: Mask): boolean {
+  switch (mask.kind) {
+    case "causal":
+      return true;
+    case "window":
+      return mask.right === 0;
+    case "and":
+      return mask.masks.some(isCausal);
+    case "or":
+      return mask.masks.every(isCausal);
+    case "custom":
+      return affineConjuncts(mask.program).upper.some(({ q, offset }) => q === 1 && offset <= 0);
+    case "full":
+    case "prefix":
+    case "document":
+    case "not":
+      return false;
   }
 }
 

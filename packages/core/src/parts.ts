@@ -8,6 +8,7 @@ import type { Problem } from "./contracts/problem.ts";
 import type { ModelParts, ResolvedSpec } from "./contracts/spec.ts";
 import type { TensorLike } from "./contracts/tensor-like.ts";
 import { PolyheadError } from "./errors.ts";
+import { isCausal } from "./masks.ts";
 import { pluginConfig, type Shelf } from "./resolve.ts";
 
 type Config = Readonly<Record<string, unknown>>;
@@ -32,9 +33,9 @@ export function createParts(spec: ResolvedSpec, shelf: Shelf): ModelParts {
   const embeddingPlugin = shelf.find("embedding", spec.embedding.use) as EmbeddingPlugin<string, Config>;
 
   const { width, layers, context, vocab, dropout } = spec;
-  const sizes: ModelDims = Object.freeze({ width, layers, context, vocab, dropout });
+  const sizes: ModelDims = Object.freeze({ width, layers, context, vocab, dropout, causal: isCausal(spec.mask) });
   const attention = attentionPlugin.create(pluginConfig(spec.attention, attentionPlugin.options), sizes);
-  const dims = Object.freeze({ ...sizes, heads: attention.shape.heads, headDim: attention.shape.headDimQK });
+  const dims = Object.freeze({ ...sizes, heads: attention.shape.heads, headDim: attention.shape.hookDim ?? attention.shape.headDimQK });
   const position = positionPlugin.create(pluginConfig(spec.position, positionPlugin.options), dims);
   checkHooks(positionPlugin, position);
   const norm = normPlugin.create(pluginConfig(spec.norm, normPlugin.options), sizes);
@@ -50,8 +51,9 @@ export function problemOf<T extends TensorLike>(
   const qk: QkHook[] = [];
   const score: ScoreHook[] = [];
   for (const hook of parts.position.hooks) {
-    if (hook.site === "qk") qk.push(hook);
+    if (hook.site === "qk" && parts.attention.ownsQkHooks !== true) qk.push(hook);
     else if (hook.site === "score") score.push(hook);
   }
-  return Object.freeze({ ...parts.attention.shape, ...wants, qk: Object.freeze(qk), score: Object.freeze(score) });
+  const { heads, kvHeads, headDimQK, headDimV } = parts.attention.shape;
+  return Object.freeze({ heads, kvHeads, headDimQK, headDimV, ...wants, qk: Object.freeze(qk), score: Object.freeze(score) });
 }

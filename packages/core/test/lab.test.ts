@@ -118,7 +118,7 @@ describe("a lab", () => {
 
   it("tells the position the sizes of the attention's heads", () => {
     const parts = lab.parts(lab.resolve(spec));
-    expect(parts.dims).toEqual({ layers: 2, width: 32, vocab: 65, context: 16, dropout: 0, heads: 4, headDim: 8 });
+    expect(parts.dims).toEqual({ layers: 2, width: 32, vocab: 65, context: 16, dropout: 0, causal: true, heads: 4, headDim: 8 });
     expect(parts.position.hooks.map(({ id }) => id)).toEqual(["rope"]);
   });
 

@@ -2,7 +2,7 @@ import type { EmbedHook } from "@polyhead/core";
 import { describe, expect, it } from "vitest";
 import { learned, sinusoidal, sinusoids } from "../src/index.ts";
 
-const dims = { width: 7, layers: 1, context: 50, vocab: 2, dropout: 0, heads: 1, headDim: 7 };
+const dims = { width: 7, layers: 1, context: 50, vocab: 2, dropout: 0, causal: true, heads: 1, headDim: 7 };
 const tableOf = (hook: EmbedHook): Float32Array => (hook.params.table.init as { readonly data: Float32Array }).data;
 
 describe("sinusoidal positions", () => {

@@ -12,7 +12,7 @@ const gpu = await openNodeGpu({ limits: "default", features: "none", poison: tru
 const engine = createEngine(gpu);
 afterAll(() => { gpu.dispose(); });
 
-const dims = { width: 48, layers: 1, context: 64, vocab: 2, dropout: 0, heads: 6, headDim: 8 };
+const dims = { width: 48, layers: 1, context: 64, vocab: 2, dropout: 0, causal: true, heads: 6, headDim: 8 };
 const hooksOf = (config: AlibiConfig): ScoreHook[] => alibi.create(config, dims).hooks as ScoreHook[];
 
 for (const [config, mask] of [[{}, causal()], [{ symmetric: true, learned: true }, full()]] as const) {

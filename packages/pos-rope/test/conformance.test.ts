@@ -9,7 +9,7 @@ const gpu = await openNodeGpu({ limits: "default", features: "none", poison: tru
 const engine = createEngine(gpu);
 afterAll(() => { gpu.dispose(); });
 
-const dims = { width: 20, layers: 1, context: 5000, vocab: 2, dropout: 0, heads: 2, headDim: 10 };
+const dims = { width: 20, layers: 1, context: 5000, vocab: 2, dropout: 0, causal: true, heads: 2, headDim: 10 };
 const hookOf = (config: RopeConfig): QkPairHook => rope.create(config, dims).hooks[0] as QkPairHook;
 
 describe("rotary position embedding", () => {

@@ -2,7 +2,7 @@ import { resolveConfig, type QkPairHook } from "@polyhead/core";
 import { describe, expect, it } from "vitest";
 import { frequencies, rope, rotate, ropeFrequencies, unrotate, type RopeConfig, type RopeScaling } from "../src/index.ts";
 
-const dims = { width: 32, layers: 1, context: 128, vocab: 2, dropout: 0, heads: 2, headDim: 8 };
+const dims = { width: 32, layers: 1, context: 128, vocab: 2, dropout: 0, causal: true, heads: 2, headDim: 8 };
 const scaled = (scaling: RopeScaling, more: { readonly base?: number; readonly rotaryDim?: number; readonly context?: number } = {}) => ropeFrequencies({ base: 10_000, rotaryDim: 8, context: 128, ...more, scaling });
 const near = (got: ArrayLike<number>, want: readonly number[]): void => {
   expect(got).toHaveLength(want.length);

@@ -38,7 +38,7 @@ const ATTENDED: readonly string[] = ["alibi_slopes.8", "alibi_slopes.17"];
 
 const range = (from: number, to: number): Int32Array<ArrayBuffer> => Int32Array.from({ length: to - from + 1 }, (_, i) => from + i);
 
-const dims = (heads: number): Required<ModelDims> => ({ width: 64, layers: 1, context: 1024, vocab: 2, dropout: 0, heads, headDim: 8 });
+const dims = (heads: number): Required<ModelDims> => ({ width: 64, layers: 1, context: 1024, vocab: 2, dropout: 0, causal: true, heads, headDim: 8 });
 
 function biasOf({ heads, queries, keys }: Places, at: (h: number, distance: number) => number): Float64Array {
   return Float64Array.from({ length: heads * queries.length * keys.length }, (_, i) => {

@@ -13,6 +13,14 @@ export interface Workshop {
   plan(problem: Problem, caps: Caps, only?: string): Plan;
 }
 
+/** How a model is built, beside what it is. */
+export interface BuildOptions {
+  /** Parameters are allocated but not drawn: a checkpoint will fill them. Default false. */
+  readonly empty?: boolean;
+  /** Storage of weight matrices; default f32. Everything else stays f32. */
+  readonly dtype?: "f32" | "f16";
+}
+
 /**
  * Joins the parts to a model. `C` are the spec keys that are the architecture's own, nested as the user writes them
  * (`{ norm?: { place?: 'pre' | 'post' }, bias?: boolean }`); `options` describes them by dotted path (`norm.place`).
@@ -23,5 +31,5 @@ export interface ArchitecturePlugin<N extends string = string, C = object, E = u
   /** The mask of a spec that names none. */
   readonly defaultMask: Mask;
   /** `config` is the architecture's part of the spec, with defaults filled in. */
-  build(spec: ResolvedSpec, config: C, workshop: Workshop, engine: E): M;
+  build(spec: ResolvedSpec, config: C, workshop: Workshop, engine: E, options?: BuildOptions): M;
 }

@@ -16,6 +16,13 @@ export interface AttentionShape {
   readonly kvHeads: number;
   readonly headDimQK: number;
   readonly headDimV: number;
+  /** Features of a query or key that qk hooks see, where they see a part only; default `headDimQK`. */
+  readonly hookDim?: number;
+}
+
+/** Keys and values of a memory, made once and read at every step; opaque to everybody but the layer that made them. */
+export interface Remembered<T extends TensorLike> {
+  readonly tensors: Readonly<Record<string, T>>;
 }
 
 /** The kernel chosen by the planner and how it takes each hook; a `Plan` satisfies it. */
@@ -30,6 +37,8 @@ export interface AttentionContext<T extends TensorLike> {
   readonly hooks: readonly BoundHook<T, QkHook<T> | ScoreHook>[];
   readonly mask: Mask;
   readonly plan: PlannedKernel<T>;
+  /** The plan of the same call for heads of other sizes; for layers whose decode steps are another problem than their training. */
+  readonly planFor?: (shape: AttentionShape) => PlannedKernel<T>;
   /** Global position of row 0 of x. With a cache, its own `position` counts. */
   readonly offset: Count;
   /** Positions that the qk hooks see, u32 `[B, T]`, where they differ from `offset + row` (left-padded batches). Masks and score hooks go on counting rows. */
@@ -39,8 +48,8 @@ export interface AttentionContext<T extends TensorLike> {
   /** One past the last allowed key row of each batch row, i32 `[B]`. */
   readonly lengths?: T;
   readonly cache?: KvCache<T>;
-  /** Source of keys and values for cross-attention, `[B, Tk, width]`. */
-  readonly memory?: T;
+  /** Source of keys and values for cross-attention: `[B, Tk, width]`, or what `remember` made of it. */
+  readonly memory?: T | Remembered<T>;
   /** Default 1/√headDimQK. */
   readonly scale?: number;
   /** Drop probability of the attention weights, 0 outside training. */
@@ -51,9 +60,13 @@ export interface AttentionContext<T extends TensorLike> {
 export interface AttentionLayer<T extends TensorLike> {
   readonly params: ParamSpecs;
   readonly shape: AttentionShape;
+  /** The layer applies qk hooks itself, before the kernel; the problem is then posed without them. */
+  readonly ownsQkHooks?: true;
   /** `[B, T, width] → [B, T, width]`. */
   apply(x: T, params: Params<T>, context: AttentionContext<T>): T;
   createCache(engine: EngineOf<T>, options: CacheOptions): KvCache<T>;
+  /** Projects a memory `[B, Tk, width]` once, for many calls with the same one. Without it, memories are projected at every call. */
+  remember?(memory: T, params: Params<T>): Remembered<T>;
 }
 
 export interface AttentionPlugin<

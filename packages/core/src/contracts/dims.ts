@@ -8,8 +8,10 @@ export interface ModelDims {
   readonly vocab: number;
   /** Drop probability in training. */
   readonly dropout: number;
+  /** No query sees a key after it: the mask of the model allows no look ahead. */
+  readonly causal: boolean;
   /** Query heads; known once the attention layer is created, so positions see it and attentions do not. */
   readonly heads?: number;
-  /** Features of a query or key head, known like `heads`. */
+  /** Features of a query or key head that qk hooks see, known like `heads`. */
   readonly headDim?: number;
 }
