@@ -30,6 +30,8 @@ export { templateName, type MatmulTemplate } from "./kernels/matmul/spec.ts";
 export { adamwStep, gradNorm, type AdamWState, type AdamWStepOptions } from "./ops/adamw.ts";
 export { linearCrossEntropy, type LinearCrossEntropyOptions } from "./ops/linear-cross-entropy.ts";
 export { argmax, multinomial, pick, topK, type MultinomialOptions } from "./ops/sampling.ts";
+export { likeliest, samplingWeights, type SamplingWeightsOptions } from "./ops/sampling-weights.ts";
+export { markSeen, penaliseSeen } from "./ops/sampling-seen.ts";
 export { NEAREST_HALF } from "./kernels/cast.ts";
 export { cast } from "./ops/cast.ts";
 export { concat, split, stack } from "./ops/concat.ts";

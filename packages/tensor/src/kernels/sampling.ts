@@ -8,13 +8,10 @@ import { defineKernel, flatGrid, flatIndex, kernelFamily, wgsl, type Scalar } fr
 import { USE } from "../philox.ts";
 import type { Tensor } from "../tensor.ts";
 import { PHILOX } from "./philox.ts";
+import { NONE, rowLanes } from "./sampling-rows.ts";
 
-/** No place. As an id it is past every vocabulary, so that `checkIds` and `embedding` notice it. */
-const NONE = "0xffffffffu";
 /** WGSL has no literal for −∞; a scalar brings its bits. */
 const MINUS_INFINITY_BITS = 0xff800000;
-
-const lanesFor = (length: number): 64 | 256 => (length <= 4096 ? 64 : 256);
 
 /** Lanes stride over the row and remember their best; of those the best is taken, and only its lane looks for its next. */
 const topKRows = kernelFamily((lanes: 64 | 256) =>
@@ -75,7 +72,7 @@ const inverseCdf = kernelFamily((lanes: 64 | 256) =>
   defineKernel({
     name: `multinomial ${lanes}`,
     bindings: { weights: "read array<f32>", chosen: "write array<u32>" },
-    params: { length: "u32", stream: "u32", seed: "u32", purpose: "u32" },
+    params: { length: "u32", stream: "u32", seed: "u32", purpose: "u32", firstRow: "u32" },
     code: wgsl`
 ${PHILOX}
 var<workgroup> sums: array<f32, ${lanes}>;
@@ -93,7 +90,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   for (var l = 0u; l < ${lanes}u; l++) { total += sums[l]; }
   // Also false where it is NaN.
   let usable = total > 0.0 && total <= 3.4028234e38;
-  let draw = toUnit(philox(vec4u(group.x, 0u, params.stream, 0u), vec2u(params.seed, params.purpose)));
+  let draw = toUnit(philox(vec4u(params.firstRow + group.x, 0u, params.stream, 0u), vec2u(params.seed, params.purpose)));
   let threshold = draw.x * total;
   // Rounding may leave the running sums below the threshold at the end: then the last span, and entry, with any weight is it.
   var owner = ${lanes}u;
@@ -144,13 +141,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 export function topKOf(x: Tensor, rows: number, length: number, count: number): { readonly values: Tensor; readonly indices: Tensor } {
   const { engine } = x;
   const [values, indices] = [engine.empty([rows, count]), engine.empty([rows, count], "u32")];
-  engine.gpu.dispatch(topKRows(lanesFor(length)), { x: x.slice(), values: values.slice(), indices: indices.slice() }, { length, count, minusInfinity: MINUS_INFINITY_BITS }, [rows]);
+  engine.gpu.dispatch(topKRows(rowLanes(length)), { x: x.slice(), values: values.slice(), indices: indices.slice() }, { length, count, minusInfinity: MINUS_INFINITY_BITS }, [rows]);
   return { values, indices };
 }
 
-export function drawOf(weights: Tensor, rows: number, length: number, { seed, stream }: { readonly seed: number; readonly stream: Scalar }): Tensor {
+export function drawOf(weights: Tensor, rows: number, length: number, { seed, stream, firstRow }: { readonly seed: number; readonly stream: Scalar; readonly firstRow: number }): Tensor {
   const chosen = weights.engine.empty([rows], "u32");
-  weights.engine.gpu.dispatch(inverseCdf(lanesFor(length)), { weights: weights.slice(), chosen: chosen.slice() }, { length, stream, seed, purpose: USE.draw }, [rows]);
+  weights.engine.gpu.dispatch(inverseCdf(rowLanes(length)), { weights: weights.slice(), chosen: chosen.slice() }, { length, stream, seed, purpose: USE.draw, firstRow }, [rows]);
   return chosen;
 }
 

@@ -8,7 +8,8 @@ import { contiguous } from "../views.ts";
 /** Rows that one axis of a grid holds. */
 const MOST_ROWS = 65_535;
 
-function rowsOf(x: Tensor, operator: string): readonly [rows: number, length: number] {
+/** @throws TensorError `TENSOR_SHAPE` unless `x` is [N, V], with as many rows as a grid holds. */
+export function rowsOf(x: Tensor, operator: string): readonly [rows: number, length: number] {
   const [rows = 0, length = 0] = x.shape;
   if (x.rank !== 2 || length === 0 || rows > MOST_ROWS) shapeError(`${operator} of shape ${showShape(x.shape)}`, `give [N, V] with at most ${MOST_ROWS} rows and at least one column`);
   return [rows, length];
@@ -37,20 +38,22 @@ export interface MultinomialOptions {
   readonly seed: number;
   /** Another stream of the seed gives independent draws. */
   readonly stream: Scalar;
+  /** Number of the first row, default 0: a row draws the same whatever stands beside it. */
+  readonly firstRow?: number;
 }
 
 /**
  * Draws one index from every row of weights, by inverting the cumulative sum at a Philox number: row r's is
- * Philox(stream, r; seed).
+ * Philox(stream, firstRow + r; seed).
  *
  * @param weights  [N, V], f32, at least 0; rows need not sum to 1
  * @returns u32 [N]; 0xffffffff for a row whose weights have no positive, finite sum
  */
-export function multinomial(weights: Tensor, { seed, stream }: MultinomialOptions): Tensor {
+export function multinomial(weights: Tensor, { seed, stream, firstRow = 0 }: MultinomialOptions): Tensor {
   requireF32(weights, "multinomial");
   const [rows, length] = rowsOf(weights, "multinomial");
   const { engine } = weights;
-  return engine.noGrad(() => engine.scope(() => drawOf(contiguous(weights), rows, length, { seed, stream })));
+  return engine.noGrad(() => engine.scope(() => drawOf(contiguous(weights), rows, length, { seed, stream, firstRow })));
 }
 
 /** table[n, place[n]] for every row: u32 [N, K] and u32 [N] → u32 [N]; a place past the row gives 0xffffffff. */
