@@ -5,8 +5,11 @@ export interface AdamWOptions {
   readonly beta1?: number;
   readonly beta2?: number;
   readonly epsilon?: number;
-  /** Decoupled decay of the parameters whose spec says so. */
-  readonly weightDecay?: number;
+  /**
+   * Decoupled decay of the parameters whose spec says so (matrices and tables); or of each as a function says, `() => 0.01` for
+   * all alike, as PyTorch does without parameter groups. Default 0.01.
+   */
+  readonly weightDecay?: number | ((parameter: Parameter) => number);
   /** Largest global gradient norm; larger gradients are scaled down to it. Default: no clipping. */
   readonly clip?: number;
 }
@@ -25,6 +28,7 @@ export class AdamW {
   readonly second: readonly Tensor[];
   /** Updates done so far. */
   steps = 0;
+  readonly #decay: readonly number[];
 
   constructor(parameters: Parameters, options: AdamWOptions = {}) {
     this.options = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01, ...options };
@@ -32,6 +36,8 @@ export class AdamW {
     const zeros = ({ tensor }: Parameter): Tensor => tensor.engine.keep(tensor.engine.zeros(tensor.shape));
     this.first = this.parameters.map(zeros);
     this.second = this.parameters.map(zeros);
+    const { weightDecay } = this.options;
+    this.#decay = this.parameters.map((parameter) => (typeof weightDecay === "function" ? weightDecay(parameter) : parameter.spec.decay ? weightDecay : 0));
   }
 
   /**
@@ -43,11 +49,11 @@ export class AdamW {
   step(rate: Rate): Tensor {
     this.steps++;
     const step = live(() => this.steps);
-    const { beta1, beta2, epsilon, weightDecay, clip } = this.options;
+    const { beta1, beta2, epsilon, clip } = this.options;
     const { norm } = adamwStep(
       this.parameters.map(({ tensor }) => tensor),
       { first: this.first, second: this.second },
-      { rate, beta1, beta2, epsilon, step, weightDecay: this.parameters.map(({ spec }) => (spec.decay ? weightDecay : 0)), ...(clip !== undefined && { clip }) },
+      { rate, beta1, beta2, epsilon, step, weightDecay: this.#decay, ...(clip !== undefined && { clip }) },
     );
     for (const { tensor } of this.parameters) tensor.zeroGrad();
     return norm;
