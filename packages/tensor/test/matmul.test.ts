@@ -1,8 +1,9 @@
+import { formula } from "@polyhead/expr";
 import { openNodeGpu } from "@polyhead/gpu-node";
 import { assertClose, checkGradients, onEngine, uniform } from "@polyhead/testkit";
 import { afterAll, describe, expect, it } from "vitest";
 import { allTemplates } from "../src/kernels/matmul/choose.ts";
-import { createEngine, explainMatmul, fromHalf, matmul, templateName, toHalf, tuneMatmul, type Engine, type MatmulTemplate } from "../src/index.ts";
+import { createEngine, explainMatmul, fromHalf, linear, matmul, templateName, toHalf, tuneMatmul, type Engine, type MatmulTemplate } from "../src/index.ts";
 import { matmulReference, matrix } from "./reference/matmul.ts";
 
 const plain = await openNodeGpu({ limits: "default", features: "none", poison: true });
@@ -51,6 +52,31 @@ describe("matmul", () => {
       for (const [transA, transB] of MODES) await agrees(engine, shape, transA, transB);
       await agrees(rich, shape, false, true);
     }
+  });
+
+  it("of matrices larger than a binding is made in parts, along whichever axis runs through their memory", async () => {
+    const binding = 64 * 64 * 4;
+    const small = new Proxy(plain, {
+      get: (gpu, key) => {
+        if (key === "caps") return { ...gpu.caps, maxBindingBytes: binding };
+        const value: unknown = Reflect.get(gpu, key, gpu);
+        return typeof value === "function" ? (value.bind(gpu) as unknown) : value;
+      },
+    });
+    const on = createEngine(small);
+    const [byColumns, overK, byRows] = [[1, 3, 300, 20], [1, 2, 8, 700], [1, 300, 20, 3]] as const;
+    await agrees(on, byColumns, false, true);
+    await agrees(on, overK, false, false);
+    await agrees(on, byRows, true, false);
+    const [m, n, k] = [2, 700, 16];
+    const [x, w, bias, residual] = [uniform(m * k, 3), uniform(n * k, 4), uniform(n, 5), uniform(m * n, 6)];
+    const doubled = formula({ x: "f32" })`x + x`;
+    const before = plain.stats.dispatches;
+    const y = linear(on.tensor(x, [m, k]), on.tensor(w, [n, k], { dtype: "f16", requiresGrad: false }), on.tensor(bias, [n]), { activation: doubled, residual: on.tensor(residual, [m, n]) });
+    expect(plain.stats.dispatches).toBeGreaterThan(before + 1);
+    const rounded = Float64Array.from(w, (v) => fromHalf(toHalf(v)));
+    const want = matmulReference(1, m, n, k, matrix(x, m, k), matrix(rounded, k, n, true)).map((v, i) => 2 * (v + bias[i % n]!) + residual[i]!);
+    assertClose(await y.read(), want, { shape: [m, n] });
   });
 
   it("of no rows is empty, and over no inner length is zero", async () => {

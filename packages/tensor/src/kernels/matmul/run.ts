@@ -6,6 +6,7 @@ import { sumTo } from "../../ops/sum.ts";
 import { chooseTemplate } from "./choose.ts";
 import type { Extra } from "./epilogue.ts";
 import { matmulKernel } from "./family.ts";
+import { inParts } from "./parts.ts";
 import { planMatmul, sizesOf, windowOf } from "./plan.ts";
 import { tileOf, type Epilogue, type MatmulTemplate } from "./spec.ts";
 
@@ -42,8 +43,11 @@ function checkTypes(a: Tensor, b: Tensor): void {
 export function product(a: Tensor, b: Tensor, options: ProductOptions = {}): Tensor {
   checkTypes(a, b);
   const { engine } = a;
-  return engine.noGrad(() => engine.scope(() => run(a, b, options)));
+  return engine.noGrad(() => engine.scope(() => bound(a, b, options)));
 }
+
+/** In as many parts as bindings need, which mostly is one. */
+const bound = (a: Tensor, b: Tensor, options: ProductOptions): Tensor => inParts(a, b, options, bound) ?? run(a, b, options);
 
 function run(a: Tensor, b: Tensor, options: ProductOptions): Tensor {
   const { engine } = a;
