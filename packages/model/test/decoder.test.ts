@@ -125,10 +125,7 @@ describe("generation", () => {
     expect(await all({ tokens: 6, topK: 1 })).toEqual(await all({ tokens: 6, temperature: 0 }));
   });
 
-  it("can be broken off, and refuses an empty prompt", async () => {
-    const stop = new AbortController();
-    stop.abort(new Error("enough"));
-    await expect(all({ tokens: 5, signal: stop.signal })).rejects.toThrow("enough");
+  it("refuses an empty prompt", async () => {
     await expect(all({ tokens: 5 }, [])).rejects.toThrow(/MODEL_PROMPT/);
   });
 });

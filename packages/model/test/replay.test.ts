@@ -51,7 +51,7 @@ describe("replayed generation gives the ids of eager generation", () => {
       }
     }
     expect(got).toEqual(want);
-    for (const run of runs) await run.return();
+    for (const run of runs) await run.return("aborted");
     model.dispose();
   });
 });
@@ -176,7 +176,7 @@ describe("a decode step", () => {
     await run.next();
     const after = gpu.stats;
     expect([after.replays - before.replays, after.submits - before.submits, after.buffers - before.buffers, after.bindGroups - before.bindGroups]).toEqual([2, 2, 0, 0]);
-    await run.return();
+    await run.return("aborted");
     model.dispose();
   });
 });

@@ -1,0 +1,98 @@
+import { PolyheadError } from "@polyhead/core";
+import type { Tensor } from "@polyhead/tensor";
+import { Chooser } from "./choose.ts";
+import { DecodeStep } from "./decode-step.ts";
+import type { DecoderModel } from "./decoder.ts";
+import type { CheckedOptions, StopReason } from "./generate-options.ts";
+
+/** Steps that are sent before the ids of an earlier one have come back: the device need not wait for the reader. */
+const AHEAD = 2;
+
+/**
+ * The ids of all rows of a batch, a step at a time, for as long as they are asked for: which rows have ended is the caller's business.
+ * Prompts of different lengths are padded on the left. The first step after the prompts is recorded and the others replay it, each
+ * reading the ids of the one before where they lie on the device.
+ *
+ * @returns why no more come: `length`, `context` or `aborted`
+ */
+export async function* generateRows(model: DecoderModel, prompts: readonly (readonly number[])[], options: CheckedOptions): AsyncGenerator<ArrayLike<number>, StopReason, void> {
+  const { engine, spec } = model;
+  const { tokens, chunk, replay = "auto", onNotice, signal } = options;
+  const aborted = (): boolean => signal?.aborted === true;
+  const restarts = options.whenFull === "restart" && prompts.length === 1;
+  checkPrompts(prompts, restarts ? Infinity : spec.context);
+  if (tokens === 0) return "length";
+  if (aborted()) return "aborted";
+
+  /** Of the only row where the context is restarted: the tokens in the cache and the one after them, as far as they are known here. */
+  let text = restarts ? prompts[0]!.slice(-spec.context) : [];
+  const longest = Math.max(...prompts.map(({ length }) => length));
+  const coming: Promise<ArrayLike<number>>[] = [];
+  const owned: { dispose(): void }[] = [];
+  const own = <T extends { dispose(): void }>(one: T): T => (owned.push(one), one);
+  const arrive = async function* (most: number): AsyncGenerator<ArrayLike<number>, void, void> {
+    while (coming.length > most && !aborted()) {
+      const ids = await coming.shift()!;
+      if (aborted()) return;
+      if (restarts) text.push(ids[0]!);
+      yield ids;
+    }
+  };
+  try {
+    const cache = model.createCache({ batch: prompts.length, kind: "static", capacity: Math.min(spec.context, longest + tokens) }).map(own);
+    const chooser = own(new Chooser(engine, { ...options, prompts, vocab: spec.vocab }));
+    const padding = prompts.some(({ length }) => length < longest) ? leftPadding(model, prompts, longest) : undefined;
+    for (const tensor of Object.values(padding ?? {})) own(tensor);
+    const step = own(new DecodeStep(model, { cache, replay, choose: chooser.choose, ...(padding && { starts: padding.starts }) }));
+    const prefill = (rows: readonly (readonly number[])[], i: number): void => {
+      engine.scope(() => {
+        const ids = model.ids(padded(rows, Math.max(...rows.map(({ length }) => length))), rows.length);
+        step.start(model.prefill(ids, { cache, ...padding, ...(chunk !== undefined && { chunk }) }), i);
+      });
+    };
+    for (let i = 0; i < tokens; i++) {
+      const full = cache[0]!.length === spec.context;
+      if (full) {
+        yield* arrive(0);
+        if (!restarts) return aborted() ? "aborted" : "context";
+        text = text.slice(-Math.ceil(spec.context / 2));
+        for (const layer of cache) layer.truncate(0);
+      }
+      if (aborted()) return "aborted";
+      if (i === 0 || full) prefill(restarts ? [text] : prompts, i);
+      else step.next(i);
+      if (step.obstacle !== undefined && i === 1 && replay === "auto") onNotice?.(`decoding runs without replay: ${step.obstacle}`);
+      const ids = step.ids.read();
+      ids.catch(() => undefined); // thrown when its turn comes; after an early return, never
+      coming.push(ids);
+      yield* arrive(AHEAD);
+    }
+    yield* arrive(0);
+    return aborted() ? "aborted" : "length";
+  } finally {
+    await Promise.allSettled(coming);
+    for (const one of owned.reverse()) one.dispose();
+  }
+}
+
+function checkPrompts(prompts: readonly (readonly number[])[], context: number): void {
+  if (prompts.length === 0) throw new PolyheadError("MODEL_PROMPT", "there is no prompt", "give at least one");
+  prompts.forEach(({ length }, row) => {
+    const which = prompts.length === 1 ? "the prompt" : `prompt ${row}`;
+    if (length === 0) throw new PolyheadError("MODEL_PROMPT", `${which} is empty`, "start from at least one token");
+    if (length > context) throw new PolyheadError("MODEL_CONTEXT", `${which} has ${length} tokens; this model's context holds ${context}`, "cut the prompt to its last tokens, or build the model with a longer context");
+  });
+}
+
+/** Rows of equal length, filled on the left: padding is never seen, so any id will do. */
+const padded = (rows: readonly (readonly number[])[], longest: number): number[] => rows.flatMap((ids) => [...new Array<number>(longest - ids.length).fill(0), ...ids]);
+
+/** First key row of every sequence, i32 [B], and the positions of all rows, u32 [B, longest]. */
+function leftPadding({ engine }: DecoderModel, prompts: readonly (readonly number[])[], longest: number): { readonly starts: Tensor; readonly positions: Tensor } {
+  const starts = prompts.map(({ length }) => longest - length);
+  const positions = starts.flatMap((start) => Array.from({ length: longest }, (_, row) => Math.max(0, row - start)));
+  return {
+    starts: engine.keep(engine.tensor(starts, [prompts.length], { dtype: "i32" })),
+    positions: engine.keep(engine.tensor(positions, [prompts.length, longest], { dtype: "u32" })),
+  };
+}
