@@ -94,9 +94,9 @@ function graphOf(op: OnnxOp, { kind, causal, heads, kvHeads, headDim: d, queries
   const names = ["q", "k", "v"];
   switch (op) {
     case "Attention":
-      return { opset: 23, inputs, outputs, node: { op, inputs: names, outputs: ["o"], attributes: { q_num_heads: heads, kv_num_heads: kvHeads, is_causal: Number(causal) } } };
+      return { opset: 23, inputs, outputs, nodes: [{ op, inputs: names, outputs: ["o"], attributes: { q_num_heads: heads, kv_num_heads: kvHeads, is_causal: Number(causal) } }] };
     case "MultiHeadAttention":
-      return { opset: 21, inputs, outputs, node: { op, domain: MICROSOFT, inputs: names, outputs: ["o"], attributes: { num_heads: heads } } };
+      return { opset: 21, inputs, outputs, nodes: [{ op, domain: MICROSOFT, inputs: names, outputs: ["o"], attributes: { num_heads: heads } }] };
     case "GroupQueryAttention": {
       const cache = ["pastK", "pastV"].map((name) => value(name, 1, kvHeads, "past", d));
       const grown = ["nextK", "nextV"].map((name) => value(name, 1, kvHeads, "total", d));
@@ -105,7 +105,7 @@ function graphOf(op: OnnxOp, { kind, causal, heads, kvHeads, headDim: d, queries
         opset: 21,
         inputs: [...inputs, ...cache, ...lengths],
         outputs: [...outputs, ...grown],
-        node: { op, domain: MICROSOFT, inputs: [...names, "pastK", "pastV", "lastKey", "keys"], outputs: ["o", "nextK", "nextV"], attributes: { num_heads: heads, kv_num_heads: kvHeads } },
+        nodes: [{ op, domain: MICROSOFT, inputs: [...names, "pastK", "pastV", "lastKey", "keys"], outputs: ["o", "nextK", "nextV"], attributes: { num_heads: heads, kv_num_heads: kvHeads } }],
       };
     }
   }
