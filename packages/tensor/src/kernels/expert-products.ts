@@ -3,9 +3,9 @@
 //   w       [E, N, K]     or [E, K, N] for the gradient of x; bound in runs of experts where it is larger than a binding
 //   y       [P, N]        by pair
 //   order, starts, tiles  see expert-rows.ts
-//   product: a workgroup of 8 × 8 owns a tile of `tile` pairs and 32 columns, a thread tile / 8 of the rows and 4 columns
+//   product: a workgroup owns a tile of pairs and up to 256 columns, a thread 8 of the rows and 4 columns
 //   few:     a workgroup owns one pair and 8 columns, 8 threads share K; for so few pairs that sorting them would not pay
-//   weights: dw[e] = Σ g[p]ᵀ x[p / fan] over the pairs of e, in the order of the pairs: a workgroup owns 32 × 32 entries of one expert.
+//   weights: dw[e] = Σ g[p]ᵀ x[p / fan] over the pairs of e, in the order of the pairs: a workgroup owns 64 × 32 entries of one expert.
 //            No atomics on floats, and an expert without pairs gets zeros
 //   `wide` reads four numbers at a time; it needs K and N to be multiples of 4
 import { defineKernel, kernelFamily, wgsl, type BufferSlice } from "@polyhead/gpu";
@@ -32,31 +32,33 @@ const weightType = ({ wide, half }: Pick<Form, "wide" | "half">): string => (hal
 const rowType = (wide: boolean): string => (wide ? "vec4f" : "f32");
 
 /** One step of K for `rows` rows and four columns at `column`: four numbers of K where `wide`, else one. */
-function step({ wide, alongK }: Form, rows: number): readonly string[] {
-  const each = Array.from({ length: rows }, (_, r) => r);
+function step({ wide, alongK }: Form, rows: readonly number[]): readonly string[] {
   if (!wide) {
     const at = (j: number): string => (alongK ? `wBase + min(column + ${j}u, last) * params.k + k` : `wBase + k * params.n + min(column + ${j}u, last)`);
-    return [`let b = vec4f(${QUAD.map((j) => `w1(${at(j)})`).join(", ")});`, ...each.map((r) => `c${r} += x[x${r} + k] * b;`)];
+    return [`let b = vec4f(${QUAD.map((j) => `w1(${at(j)})`).join(", ")});`, ...rows.map((r) => `c${r} += x[x${r} + k] * b;`)];
   }
   const at = (j: number): string => (alongK ? `wBase + min(column + ${j}u, last) * params.k + k` : `wBase + (k + ${j}u) * params.n + min(column, last - 3u)`);
   return [
     ...QUAD.map((j) => `let b${j} = w4(${at(j)});`),
-    ...each.flatMap((r) => [`let a${r} = x[(x${r} + k) >> 2u];`, alongK ? `c${r} += vec4f(${QUAD.map((j) => `dot(a${r}, b${j})`).join(", ")});` : QUAD.map((j) => `c${r} += a${r}[${j}] * b${j};`).join(" ")]),
+    ...rows.flatMap((r) => [`let a${r} = x[(x${r} + k) >> 2u];`, alongK ? `c${r} += vec4f(${QUAD.map((j) => `dot(a${r}, b${j})`).join(", ")});` : QUAD.map((j) => `c${r} += a${r}[${j}] * b${j};`).join(" ")]),
   ];
 }
 
 const store = (wide: boolean, at: string, value: string): string =>
   wide ? wgsl`if (column < params.n) { y[(${at} + column) >> 2u] = ${value}; }` : wgsl`for (var j = 0u; j < 4u; j++) { if (column + j < params.n) { y[${at} + column + j] = ${value}[j]; } }`;
 
-const product = kernelFamily((form: Form & { readonly tile: TileRows }) => {
-  const rows = Array.from({ length: form.tile / 8 }, (_, r) => r);
-  return defineKernel({
-    name: `expert-product ${form.tile}${form.alongK ? "" : " back"}${form.half ? " f16" : ""}`,
+/** Rows of a thread. */
+const ROWS = Array.from({ length: 8 }, (_, r) => r);
+
+/** `across` threads of four columns each stand side by side. */
+const product = kernelFamily((form: Form & { readonly tile: TileRows; readonly across: number }) =>
+  defineKernel({
+    name: `expert-product ${form.tile}x${4 * form.across}${form.alongK ? "" : " back"}${form.half ? " f16" : ""}`,
     bindings: { x: `read array<${rowType(form.wide)}>`, w: `read array<${weightType(form)}>`, order: "read array<u32>", starts: "read array<u32>", tiles: "read array<u32>", y: `write array<${rowType(form.wide)}>` },
     params: { tiles: "u32", pairs: "u32", k: "u32", n: "u32", fan: "u32", first: "u32", experts: "u32" },
     code: wgsl`
 ${reader(form)}
-@compute @workgroup_size(64)
+@compute @workgroup_size(${(form.across * form.tile) / 8})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let t = min(group.y + group.z * groups.y, params.tiles - 1u);
   // Of NO_EXPERT too, this is past the bound run.
@@ -67,16 +69,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let steps = select(0u, params.k, live);
   let wBase = expert * params.n * params.k;
   let last = params.n - 1u;
-  let column = group.x * 32u + lane % 8u * 4u;
-  let s0 = tiles[2u * t + 1u] + lane / 8u * ${rows.length}u;
-  ${rows.map((r) => `let p${r} = order[min(s0 + ${r}u, params.pairs - 1u)];\n  let x${r} = p${r} / params.fan * params.k;\n  var c${r} = vec4f(0.0);`)}
+  let column = (group.x * ${form.across}u + lane % ${form.across}u) * 4u;
+  let s0 = tiles[2u * t + 1u] + lane / ${form.across}u * 8u;
+  ${ROWS.map((r) => `let p${r} = order[min(s0 + ${r}u, params.pairs - 1u)];\n  let x${r} = p${r} / params.fan * params.k;\n  var c${r} = vec4f(0.0);`)}
   for (var k = 0u; k < steps; k += ${form.wide ? 4 : 1}u) {
-    ${step(form, rows.length)}
+    ${step(form, ROWS)}
   }
-  ${rows.map((r) => `if (s0 + ${r}u < end) { ${store(form.wide, `p${r} * params.n`, `c${r}`)} }`)}
+  ${ROWS.map((r) => `if (s0 + ${r}u < end) { ${store(form.wide, `p${r} * params.n`, `c${r}`)} }`)}
 }`,
-  });
-});
+  }),
+);
 
 const few = kernelFamily((form: Pick<Form, "wide" | "half">) => {
   const width = form.wide ? 4 : 1;
@@ -120,12 +122,9 @@ const weightGradient = kernelFamily(({ wide }: Pick<Form, "wide">) =>
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let expert = params.first + group.z;
-  let row = group.y * 32u + lane / 8u * 4u;
+  let row = group.y * 64u + lane / 8u * 8u;
   let column = group.x * 32u + lane % 8u * 4u;
-  var c0 = vec4f(0.0);
-  var c1 = vec4f(0.0);
-  var c2 = vec4f(0.0);
-  var c3 = vec4f(0.0);
+  ${ROWS.map((r) => `var c${r} = vec4f(0.0);`)}
   let end = starts[expert + 1u];
   for (var s = starts[expert]; s < end; s++) {
     let pair = order[s];
@@ -133,18 +132,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     let xBase = pair / params.fan * params.k;
     ${
       wide
-        ? `let a = g[(gBase + min(row, params.n - 4u)) >> 2u];
-    let b = x[(xBase + min(column, params.k - 4u)) >> 2u];`
-        : `let a = vec4f(${QUAD.map((i) => `g[gBase + min(row + ${i}u, params.n - 1u)]`).join(", ")});
-    let b = vec4f(${QUAD.map((i) => `x[xBase + min(column + ${i}u, params.k - 1u)]`).join(", ")});`
+        ? `let b = x[(xBase + min(column, params.k - 4u)) >> 2u];
+    let a0 = g[(gBase + min(row, params.n - 4u)) >> 2u];
+    let a1 = g[(gBase + min(row + 4u, params.n - 4u)) >> 2u];`
+        : `let b = vec4f(${QUAD.map((i) => `x[xBase + min(column + ${i}u, params.k - 1u)]`).join(", ")});
+    ${[0, 1].map((h) => `let a${h} = vec4f(${QUAD.map((i) => `g[gBase + min(row + ${4 * h + i}u, params.n - 1u)]`).join(", ")});`).join("\n    ")}`
     }
-    ${QUAD.map((i) => `c${i} += a[${i}] * b;`)}
+    ${ROWS.map((r) => `c${r} += a${r >> 2}[${r & 3}] * b;`)}
   }
   let base = group.z * params.n * params.k;
-  ${QUAD.map((i) =>
+  ${ROWS.map((r) =>
     wide
-      ? `if ((row + ${i}u < params.n) & (column < params.k)) { dw[(base + (row + ${i}u) * params.k + column) >> 2u] = c${i}; }`
-      : `for (var j = 0u; j < 4u; j++) { if ((row + ${i}u < params.n) & (column + j < params.k)) { dw[base + (row + ${i}u) * params.k + column + j] = c${i}[j]; } }`,
+      ? `if ((row + ${r}u < params.n) & (column < params.k)) { dw[(base + (row + ${r}u) * params.k + column) >> 2u] = c${r}; }`
+      : `for (var j = 0u; j < 4u; j++) { if ((row + ${r}u < params.n) & (column + j < params.k)) { dw[base + (row + ${r}u) * params.k + column + j] = c${r}[j]; } }`,
   )}
 }`,
   }),
@@ -188,9 +188,11 @@ export function sortedProduct(x: Tensor, w: Tensor, { order, starts, tiles, tile
   const pairs = order.size;
   const y = engine.empty([pairs, n]);
   const count = tiles.shape[0]!;
-  const kernel = product({ tile, wide: n % 4 === 0 && k % 4 === 0, half: w.dtype === "f16", alongK: !back });
+  // A tile is 64 threads, unless there are fewer columns than they take.
+  const across = Math.min(512 / tile, Math.max(8, 2 ** Math.ceil(Math.log2(n / 4))));
+  const kernel = product({ tile, across, wide: n % 4 === 0 && k % 4 === 0, half: w.dtype === "f16", alongK: !back });
   for (const { first, count: experts, slice } of runsOf(w)) {
-    engine.gpu.dispatch(kernel, { x: x.slice(), w: slice, order: order.slice(), starts: starts.slice(), tiles: tiles.slice(), y: y.slice() }, { tiles: count, pairs, k, n, fan, first, experts }, tileGrid(Math.ceil(n / 32), count));
+    engine.gpu.dispatch(kernel, { x: x.slice(), w: slice, order: order.slice(), starts: starts.slice(), tiles: tiles.slice(), y: y.slice() }, { tiles: count, pairs, k, n, fan, first, experts }, tileGrid(Math.ceil(n / (4 * across)), count));
   }
   return y;
 }
@@ -215,7 +217,7 @@ export function weightProduct(g: Tensor, x: Tensor, { order, starts }: SortedPai
   const dw = engine.empty([experts, n, k]);
   const kernel = weightGradient({ wide: n % 4 === 0 && k % 4 === 0 });
   for (const { first, count, slice } of runsOf(dw)) {
-    engine.gpu.dispatch(kernel, { g: g.slice(), x: x.slice(), order: order.slice(), starts: starts.slice(), dw: slice }, { k, n, fan, first }, [Math.ceil(k / 32), Math.ceil(n / 32), count]);
+    engine.gpu.dispatch(kernel, { g: g.slice(), x: x.slice(), order: order.slice(), starts: starts.slice(), dw: slice }, { k, n, fan, first }, [Math.ceil(k / 32), Math.ceil(n / 64), count]);
   }
   return dw;
 }
