@@ -5,5 +5,8 @@ export { feedForward, type Activation, type FeedForward, type FeedForwardConfig 
 export { generate } from "./generate.ts";
 export { generateBatch, type BatchToken } from "./generate-batch.ts";
 export type { ChoiceOptions, GenerateBatchOptions, GenerateOptions, StopReason } from "./generate-options.ts";
+export { mixture, type Mixture } from "./mixture.ts";
+export { updateCorrection } from "./mixture-balance.ts";
+export type { ExpertsConfig } from "./mixture-config.ts";
 export type { Parameter, Parameters } from "./parameters.ts";
 export { decoder } from "./plugin.ts";
