@@ -26,12 +26,17 @@ export function generateBatch(model: DecoderModel, prompts: readonly (readonly n
   return endingRows(model, prompts, { ...options, whenFull: "stop" });
 }
 
-/** `generateBatch` for a caller who may end rows himself: `ends` is asked about every id that is no stop id, before it is given. */
+/** Says why a row ends with this token, if it does; `isStop` where it is a stop id. */
+export type EndOfRow = (token: BatchToken, isStop: boolean) => StopReason | undefined;
+
+const atStopIds: EndOfRow = (_, isStop) => (isStop ? "stop-id" : undefined);
+
+/** `generateBatch` for a caller who says where rows end: `ends` is asked about every token before it is given. */
 export async function* endingRows(
   model: DecoderModel,
   prompts: readonly (readonly number[])[],
   options: GenerateOptions,
-  ends?: (token: BatchToken) => StopReason | undefined,
+  ends: EndOfRow = atStopIds,
 ): AsyncGenerator<BatchToken, readonly StopReason[], void> {
   const { vocab } = model.spec;
   const checked = checkOptions(options, vocab);
@@ -45,7 +50,7 @@ export async function* endingRows(
         if (reasons[row] !== undefined) continue;
         const token = { row, id: value[row]!, index };
         if (token.id >= vocab) throw notChosen(token, prompts[row]!.length);
-        reasons[row] = checked.stops.has(token.id) ? "stop-id" : ends?.(token);
+        reasons[row] = ends(token, checked.stops.has(token.id));
         yield token;
       }
     }

@@ -4,9 +4,13 @@ export { DecoderModel, type ForwardOptions, type PrefillOptions } from "./decode
 export { feedForward, type Activation, type FeedForward, type FeedForwardConfig } from "./feed-forward.ts";
 export { generate } from "./generate.ts";
 export { generateBatch, type BatchToken } from "./generate-batch.ts";
+export { generateText, type GenerateTextOptions, type Prompt, type TextPiece } from "./generate-text.ts";
+export { completeText, completeTexts, type CompletedText, type TextTiming } from "./complete-text.ts";
+export { TextStream, type TextStreamOptions } from "./text-stream.ts";
 export type { ChoiceOptions, GenerateBatchOptions, GenerateOptions, StopReason } from "./generate-options.ts";
 export { mixture, type Mixture } from "./mixture.ts";
 export { updateCorrection } from "./mixture-balance.ts";
 export type { ExpertsConfig } from "./mixture-config.ts";
 export type { Parameter, Parameters } from "./parameters.ts";
 export { decoder } from "./plugin.ts";
+export type { Tokenizer } from "./tokenizer.ts";
