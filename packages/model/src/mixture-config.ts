@@ -1,5 +1,5 @@
 import { PolyheadError, type OptionSpec } from "@polyhead/core";
-import { unroutable, type GroupScore, type Scoring } from "@polyhead/tensor";
+import { MOST_EXPERTS, unroutable, type GroupScore, type Scoring } from "@polyhead/tensor";
 
 /** The `experts` group of a spec: what the letter `m` of an order stands for. */
 export interface ExpertsConfig {
@@ -31,7 +31,7 @@ export interface ExpertsConfig {
 export type ResolvedExperts = Required<ExpertsConfig>;
 
 const EXPERTS: Readonly<Record<keyof ExpertsConfig, OptionSpec>> = {
-  routed: { type: "integer", min: 1, max: 1024, doc: "experts that tokens are routed to" },
+  routed: { type: "integer", min: 1, max: MOST_EXPERTS, doc: "experts that tokens are routed to" },
   active: { type: "integer", min: 1, doc: "routed experts that each token goes to" },
   width: { type: "integer", min: 1, doc: "hidden features of an expert" },
   shared: { type: "integer", min: 0, default: 0, doc: "experts that every token goes to besides" },
@@ -55,9 +55,9 @@ export const EXPERTS_OPTIONS: Readonly<Record<string, OptionSpec>> = EXPERTS;
  */
 export function resolveExperts(config: ExpertsConfig): ResolvedExperts {
   const { routed, active, width, shared = 0, scoring = "softmax", groups = 1, activeGroups = groups, groupScore = "max", normalize = false, scale = 1, correction = false } = config;
-  const counts: readonly (readonly [name: string, value: number, least: number])[] = [["routed", routed, 1], ["width", width, 1], ["shared", shared, 0]];
-  for (const [name, value, least] of counts) {
-    if (!Number.isInteger(value) || value < least) throw new PolyheadError("EXPERTS_COUNT", `experts.${name} is ${value}`, `give a whole number, at least ${least}`);
+  const counts: readonly (readonly [name: string, value: number, least: number, most: number])[] = [["routed", routed, 1, MOST_EXPERTS], ["width", width, 1, Infinity], ["shared", shared, 0, Infinity]];
+  for (const [name, value, least, most] of counts) {
+    if (!Number.isInteger(value) || value < least || value > most) throw new PolyheadError("EXPERTS_COUNT", `experts.${name} is ${value}`, `give a whole number, at least ${least}${most === Infinity ? "" : ` and at most ${most}`}`);
   }
   const obstacle = unroutable({ experts: routed, active, groups, activeGroups, groupScore });
   if (obstacle !== undefined) throw new PolyheadError(obstacle.kind === "active" ? "EXPERTS_ACTIVE" : "EXPERTS_GROUPS", obstacle.message, obstacle.fix);

@@ -37,5 +37,5 @@ export { cast } from "./ops/cast.ts";
 export { concat, split, stack } from "./ops/concat.ts";
 export { dropout, randn, uniform, type RandnOptions, type RandomOptions, type UniformOptions } from "./ops/random.ts";
 export { normal, philox, type NormalOptions, type Philox4 } from "./philox.ts";
-export { routeExperts, unroutable, type GroupScore, type RouteCounts, type RouteOptions, type Routing, type Scoring } from "./ops/route.ts";
+export { MOST_EXPERTS, routeExperts, unroutable, type GroupScore, type RouteCounts, type RouteOptions, type Routing, type Scoring } from "./ops/route.ts";
 export { expertLinear, expertLoads, groupByExpert, type ExpertRows } from "./ops/expert-linear.ts";

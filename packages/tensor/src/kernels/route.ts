@@ -30,7 +30,7 @@ const LANES = 64;
 const LAST = "-3.0e38";
 const CLOSED = "-3.4028234663852886e38";
 
-/** Workgroup memory holds three numbers an expert. */
+/** Experts that a token can choose among: workgroup memory holds three numbers for each. */
 export const MOST_EXPERTS = 1024;
 
 const mass = wgsl`

@@ -6,7 +6,7 @@ import { link } from "../tape.ts";
 import type { Tensor } from "../tensor.ts";
 import { contiguous } from "../views.ts";
 
-export type { GroupScore, Scoring } from "../kernels/route.ts";
+export { MOST_EXPERTS, type GroupScore, type Scoring } from "../kernels/route.ts";
 
 export interface RouteOptions {
   /** Experts that each token goes to. */
