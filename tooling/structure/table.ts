@@ -41,7 +41,7 @@ export const isPlugin = (folder: string): boolean => kindOf(folder) !== undefine
 
 /** The arrows of a package; undefined for one that the table does not know. `presets` may import every plugin. */
 export function arrowsOf(folder: string, all: readonly string[]): Arrows | undefined {
-  if (folder === "presets") return { packages: all.filter(isPlugin) };
+  if (folder === "presets") return { packages: ["core", "model", ...all.filter(isPlugin)], peers: ["core"] };
   return PACKAGES[folder] ?? KINDS[kindOf(folder) ?? ""];
 }
 

@@ -1,0 +1,2 @@
+export { research } from "./research.ts";
+export { transformers } from "./transformers.ts";
