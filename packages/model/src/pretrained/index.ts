@@ -1,2 +1,10 @@
+export { chatTemplateOf, createChatTemplate, type ChatMessage, type ChatOptions, type ChatTemplate } from "./chat-template.ts";
+export { openCheckpoint, type Checkpoint } from "./checkpoint.ts";
 export type { Family, HfConfig, Piece, Recipe, WeightMap } from "./family.ts";
+export { generationDefaults, type GenerationDefaults } from "./generation-defaults.ts";
+export { hubSource, isHubId, type HubOptions } from "./hub-source.ts";
+export { llama2cTokenizer } from "./llama2c-tokenizer.ts";
+export { llama2c, readLlama2c } from "./llama2c.ts";
 export { memorySource, type FileSource } from "./source.ts";
+export { openWeights, type TensorStore } from "./tensor-store.ts";
+export { createTokenizer } from "./tokenizer.ts";
