@@ -1,5 +1,5 @@
 import { PolyheadError, suggest } from "@polyhead/core";
-import { readArguments, readNumber, type NumberRange } from "./arguments.ts";
+import { readArguments, readNumber, type NumberRange } from "@polyhead/model/node";
 import { lab } from "./lab.ts";
 
 /** What can be swapped from the command line. */

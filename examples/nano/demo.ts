@@ -1,18 +1,18 @@
 // npm run demo: composes a small transformer, trains it on a book while you watch, and tells what it ran on.
 import { openNodeGpu, tuneOnDisk } from "@polyhead/gpu-node";
 import { profileTable, type Gpu } from "@polyhead/gpu";
+import { interruption, runProgram } from "@polyhead/model/node";
 import type { TrainRecord } from "@polyhead/train";
 import { openRunFolder, type RunFolder } from "@polyhead/train/node";
 import process from "node:process";
 import { help, readOptions, type Options } from "./config.ts";
-import { main } from "./main.ts";
 import { probe } from "./probe.ts";
 import { progressBar } from "./progress.ts";
 import { reportHtml, type Sample } from "./report.ts";
 import { sample } from "./sample.ts";
 import { summary } from "./summary.ts";
 import { loadBook, type Book } from "./text.ts";
-import { runPath, startRun, stopOnInterrupt, trainRun } from "./train.ts";
+import { runPath, startRun, trainRun } from "./train.ts";
 
 async function demo(): Promise<void> {
   const options = readOptions(process.argv.slice(2));
@@ -39,7 +39,7 @@ async function show(options: Options, book: Book, folder: RunFolder, gpu: Gpu): 
   console.log(`text      ${book.title}: ${book.text.length.toLocaleString("en")} characters, ${vocabulary.size} different ones`);
   console.log(model.explain());
 
-  const signal = stopOnInterrupt();
+  const signal = interruption();
   // A text without line breaks has its own first letter to begin with.
   const prompt = vocabulary.characters.includes("\n") ? "\n" : vocabulary.characters[0]!;
   const records: TrainRecord[] = await folder.readLog();
@@ -67,4 +67,4 @@ async function show(options: Options, book: Book, folder: RunFolder, gpu: Gpu): 
 /** As a shell wants it. */
 const quote = (path: string): string => (/^[\w./-]+$/.test(path) ? path : JSON.stringify(path));
 
-await main(import.meta, demo);
+await runProgram(import.meta, demo);

@@ -3,15 +3,14 @@
 import { PolyheadError } from "@polyhead/core";
 import { openNodeGpu } from "@polyhead/gpu-node";
 import { generate, type DecoderModel, type GenerateOptions } from "@polyhead/model";
+import { readArguments, readNumber, runProgram } from "@polyhead/model/node";
 import { createEngine } from "@polyhead/tensor";
 import { CharVocabulary, loadWeights } from "@polyhead/train";
 import { openRunFolder } from "@polyhead/train/node";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import process from "node:process";
-import { readArguments, readNumber } from "./arguments.ts";
 import { lab } from "./lab.ts";
-import { main } from "./main.ts";
 import type { NanoExtra } from "./train.ts";
 
 /** Text after `prompt`, a character at a time. @throws PolyheadError `TEXT_UNKNOWN_CHARACTER` when the model never saw one of the prompt's. */
@@ -49,4 +48,4 @@ async function run(): Promise<void> {
   }
 }
 
-await main(import.meta, run);
+await runProgram(import.meta, run);

@@ -2,6 +2,7 @@
 //   node train.ts --steps 500 --out runs/mine        node train.ts --resume --out runs/mine
 // (from a clone, with node's --conditions=@polyhead/source). Options are the demo's; without a probe, size auto is small.
 import type { DecoderModel } from "@polyhead/model";
+import { interruption, runProgram } from "@polyhead/model/node";
 import { PolyheadError } from "@polyhead/core";
 import type { Gpu } from "@polyhead/gpu";
 import { tuneFlash } from "@polyhead/attn-flash/kernel";
@@ -13,7 +14,6 @@ import { join, resolve } from "node:path";
 import process from "node:process";
 import { configure, help, modelSpec, readOptions, type NanoConfig, type Options, type Size } from "./config.ts";
 import { lab } from "./lab.ts";
-import { main } from "./main.ts";
 import { loadBook, type Book } from "./text.ts";
 
 /** What a checkpoint of this example carries beside the weights. */
@@ -106,13 +106,6 @@ export async function startRun(options: Options, book: Book, folder: RunFolder, 
 /** Where a run is kept: --out as seen from where the command was typed, or a folder named by the time. */
 export const runPath = ({ out }: Options): string => resolve(process.env["INIT_CWD"] ?? ".", out ?? join("runs", new Date().toISOString().slice(0, 19).replaceAll(":", "-")));
 
-/** Ctrl-C ends the update at hand and leaves a checkpoint to go on from; a second one ends at once. */
-export function stopOnInterrupt(): AbortSignal {
-  const stop = new AbortController();
-  process.once("SIGINT", () => { stop.abort(); });
-  return stop.signal;
-}
-
 /** Spends one update of a run, and then the run, to find the fastest kernels of its matrix products. */
 async function tune({ trainer, model }: Run): Promise<void> {
   for await (const { step } of trainer.run(1)) if (step === 1) break;
@@ -140,7 +133,7 @@ async function train(): Promise<void> {
       return fit;
     });
     const { trainer, config, bigram } = run;
-    for await (const record of trainRun(run, folder, stopOnInterrupt())) {
+    for await (const record of trainRun(run, folder, interruption())) {
       if (record.kind === "evaluation") console.log(`step ${record.step}: validation loss ${record.loss.toFixed(4)} (a bigram model: ${bigram.toFixed(4)})`);
       else if (record.step % 10 === 0 || record.step === config.steps) console.log(`step ${record.step}: loss ${record.loss.toFixed(4)} (${Math.round(record.tokensPerSecond).toLocaleString("en")} tokens/s)`);
     }
@@ -150,4 +143,4 @@ async function train(): Promise<void> {
   }
 }
 
-await main(import.meta, train);
+await runProgram(import.meta, train);

@@ -1,1 +1,4 @@
 export { folderSource } from "./folder-source.ts";
+export { readArguments, readNumber, type Arguments, type NumberRange } from "./arguments.ts";
+export { GENERATION_WORDS, generationOptions } from "./generation-arguments.ts";
+export { interruption, runProgram } from "./run-program.ts";

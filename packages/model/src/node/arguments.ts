@@ -1,9 +1,12 @@
-import { PolyheadError, suggest } from "@polyhead/core";
 import { parseArgs } from "node:util";
+import { PolyheadError, suggest } from "@polyhead/core";
 
 /** A command line as it was written: words by option, and the switches that are on. */
 export interface Arguments {
-  readonly words: Readonly<Record<string, string>>;
+  /** The last word that each option was given. */
+  readonly words: Readonly<Partial<Record<string, string>>>;
+  /** All of them, in order. */
+  readonly lists: Readonly<Partial<Record<string, readonly string[]>>>;
   readonly flags: ReadonlySet<string>;
 }
 
@@ -17,6 +20,7 @@ export function readArguments(args: readonly string[], wordNames: readonly strin
   const options = Object.fromEntries(names.map((name) => [name, { type: flagNames.includes(name) ? ("boolean" as const) : ("string" as const) }]));
   const { tokens } = parseArgs({ args: args[0] === "--" ? args.slice(1) : [...args], options, strict: false, tokens: true, allowPositionals: true });
   const words: Record<string, string> = {};
+  const lists: Record<string, string[]> = {};
   const flags = new Set<string>();
   for (const token of tokens) {
     if (token.kind === "option-terminator") continue;
@@ -26,13 +30,14 @@ export function readArguments(args: readonly string[], wordNames: readonly strin
     if (flagNames.includes(name)) {
       if (value !== undefined) throw new PolyheadError("ARGUMENT_VALUE", `--${name} is a switch and was given '${value}'`, `write --${name} alone`);
       flags.add(name);
-    } else if (value === undefined || value === "" || value.startsWith("--")) {
-      throw new PolyheadError("ARGUMENT_VALUE", `--${name} has no value`, `write --${name} VALUE; see --help`);
+    } else if (value === undefined || value === "" || (!token.inlineValue && value.startsWith("--"))) {
+      throw new PolyheadError("ARGUMENT_VALUE", `--${name} has no value`, `write --${name} VALUE, or --${name}=VALUE where it starts with dashes; see --help`);
     } else {
       words[name] = value;
+      (lists[name] ??= []).push(value);
     }
   }
-  return { words, flags };
+  return { words, lists, flags };
 }
 
 /** What a number may be. */
