@@ -17,11 +17,16 @@ export interface HeadLayout {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
+  /** Of the projections to q, k and v. */
   readonly bias: boolean;
+  /** Of the projection back to the stream. */
+  readonly outBias: boolean;
+  /** Of the scores. */
+  readonly scale: number;
 }
 
 /** The parameters: `qkv` stacks W_Q, W_K and W_V, so that one product makes all three; weights are `[out, in]`. */
-export function projections({ width, heads, kvHeads, headDim, bias }: HeadLayout): ParamSpecs {
+export function projections({ width, heads, kvHeads, headDim, bias, outBias }: HeadLayout): ParamSpecs {
   const weight = (outputs: number, inputs: number, residual: boolean): ParamSpec => ({ shape: [outputs, inputs], init: { kind: "normal", std: 0.02 }, decay: true, residual });
   const offset = (outputs: number): ParamSpec => ({ shape: [outputs], init: "zeros", decay: false });
   const rows = (heads + 2 * kvHeads) * headDim;
@@ -29,7 +34,7 @@ export function projections({ width, heads, kvHeads, headDim, bias }: HeadLayout
     "qkv.weight": weight(rows, width, false),
     ...(bias && { "qkv.bias": offset(rows) }),
     "out.weight": weight(width, heads * headDim, true),
-    ...(bias && { "out.bias": offset(width) }),
+    ...(outBias && { "out.bias": offset(width) }),
   };
 }
 
@@ -107,7 +112,7 @@ function forKernel(held: HeldRows, paged: boolean): HeldRows {
 }
 
 /** Qk hooks, cache, kernel: law 1's order, and law 4: the cache holds keys after the qk hooks. */
-function attend(q: Tensor, k: Tensor, v: Tensor, { headDim }: HeadLayout, context: AttentionContext<Tensor>): Tensor {
+function attend(q: Tensor, k: Tensor, v: Tensor, layout: HeadLayout, context: AttentionContext<Tensor>): Tensor {
   const { memory, positions, plan } = context;
   const sorted = sortHooks(context.hooks, plan.how);
   const cache = usableCache(context, sorted.qk[0]?.hook.id);
@@ -120,7 +125,7 @@ function attend(q: Tensor, k: Tensor, v: Tensor, { headDim }: HeadLayout, contex
   const Tk = pages === undefined ? keyed.k.shape[2]! : pages.table.shape[1]! * pages.size;
   // Padding is told in rows of the text, kernels count rows of k: two things once a cache has dropped rows.
   const inRowsOfK = (limits: Tensor): Tensor => (cache?.window === undefined ? limits : shiftRows(limits, kvOffset));
-  const { starts, lengths, scale = 1 / Math.sqrt(headDim) } = context;
+  const { starts, lengths, scale = layout.scale } = context;
   const drawn = { q: () => withQkHooks(turnedQ, "q", sorted.qk, { offset, rows: positions }), qOffset: offset, scale };
   const tensorHooks = withQueries(sorted.tensor, drawn);
   const { o } = plan.kernel.run({

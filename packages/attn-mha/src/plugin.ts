@@ -8,8 +8,12 @@ export interface MultiHeadConfig {
   readonly kvHeads?: number;
   /** Features of a head; default width / heads. */
   readonly headDim?: number;
-  /** Learns a bias in every projection. */
+  /** Learns a bias in every projection. Default true. */
   readonly bias?: boolean;
+  /** Learns one in the projection back to the stream; default as `bias`. */
+  readonly outBias?: boolean;
+  /** Of the scores; default 1/√headDim. T5 has 1. */
+  readonly scale?: number;
 }
 
 /** Multi-head attention (Vaswani et al., 2017), with shared key heads where asked (MQA: Shazeer, 2019; GQA: Ainslie et al., 2023). */
@@ -21,10 +25,13 @@ export const mha: AttentionPlugin<"mha", "embed" | "qk" | "score", MultiHeadConf
     kvHeads: { type: "integer", min: 1, doc: "key and value heads, a divisor of heads; default heads" },
     headDim: { type: "integer", min: 1, doc: "features of a head; default width / heads" },
     bias: { type: "boolean", default: true, doc: "learn a bias in every projection" },
+    outBias: { type: "boolean", doc: "learn one in the projection back to the stream; default as bias" },
+    scale: { type: "number", min: 0, doc: "factor of the scores; default 1/sqrt(headDim)" },
   },
-  create({ heads, kvHeads = heads, headDim, bias = true }: MultiHeadConfig, { width }) {
+  create({ heads, kvHeads = heads, headDim: given, bias = true, outBias = bias, scale }: MultiHeadConfig, { width }) {
     if (heads % kvHeads !== 0) throw new PolyheadError("ATTN_HEADS", `${heads} query heads cannot share ${kvHeads} key heads evenly`, `set kvHeads to a divisor of ${heads}`);
-    if (headDim === undefined && width % heads !== 0) throw new PolyheadError("ATTN_HEADS", `a width of ${width} does not split into ${heads} heads`, `set heads to a divisor of ${width}, or give headDim`);
-    return multiHeadLayer({ width, heads, kvHeads, headDim: headDim ?? width / heads, bias });
+    if (given === undefined && width % heads !== 0) throw new PolyheadError("ATTN_HEADS", `a width of ${width} does not split into ${heads} heads`, `set heads to a divisor of ${width}, or give headDim`);
+    const headDim = given ?? width / heads;
+    return multiHeadLayer({ width, heads, kvHeads, headDim, bias, outBias, scale: scale ?? 1 / Math.sqrt(headDim) });
   },
 });

@@ -1,6 +1,8 @@
-export type { DecoderConfig, NormPlace } from "./config.ts";
+export type { DecoderConfig, NormPlace, StackConfig } from "./config.ts";
 export { DecodeStep, type DecodeReplay, type DecodeStepOptions, type Live } from "./decode-step.ts";
-export { DecoderModel, type ForwardOptions, type PrefillOptions } from "./decoder.ts";
+export { DecoderModel } from "./decoder.ts";
+export type { ForwardOptions, LanguageModel, ModelCacheOptions, Observation, PrefillOptions } from "./language-model.ts";
+export { parseOrder, sandwichOrder, spellOrder, type Letter, type OrderOptions, type Step } from "./order.ts";
 export { feedForward, type Activation, type FeedForward, type FeedForwardConfig } from "./feed-forward.ts";
 export { generate } from "./generate.ts";
 export { generateBatch, type BatchToken } from "./generate-batch.ts";

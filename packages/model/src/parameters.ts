@@ -1,4 +1,4 @@
-import type { Params, ParamSpec, ParamSpecs } from "@polyhead/core";
+import type { BuildOptions, Params, ParamSpec, ParamSpecs } from "@polyhead/core";
 import { normal, type Engine, type Tensor } from "@polyhead/tensor";
 
 /** One learned (or fixed) tensor of a model, by its full name. */
@@ -8,27 +8,34 @@ export interface Parameter {
   readonly tensor: Tensor;
 }
 
+export interface ParametersOptions extends BuildOptions {
+  /** Scales the init of projections into the residual stream by 1/√(2·layers). */
+  readonly layers: number;
+}
+
+/** Whether a parameter, by its local name, is stored in halves where a model is. */
+export type HalfRule = (local: string, spec: ParamSpec) => boolean;
+
 /**
  * Allocates parameters in declaration order. Normal inits are drawn on the host from the engine's seed, one Philox
  * stream a parameter, so a seed gives the same model on every device.
  */
 export class Parameters {
   readonly #engine: Engine;
-  readonly #layers: number;
+  readonly #options: ParametersOptions;
   readonly #all = new Map<string, Parameter>();
 
-  /** @param layers  scales the init of projections into the residual stream by 1/√(2·layers) */
-  constructor(engine: Engine, layers: number) {
+  constructor(engine: Engine, options: ParametersOptions) {
     this.#engine = engine;
-    this.#layers = layers;
+    this.#options = options;
   }
 
-  /** Makes the tensors behind `specs` under `prefix`, and returns them by local name. */
-  create(prefix: string, specs: ParamSpecs): Params<Tensor> {
+  /** Makes the tensors behind `specs` under `prefix`, and returns them by local name; in a model of halves those of `half` are f16. */
+  create(prefix: string, specs: ParamSpecs, half: HalfRule = () => false): Params<Tensor> {
     const made: Record<string, Tensor> = {};
     for (const [local, spec] of Object.entries(specs)) {
       const name = `${prefix}.${local}`;
-      const tensor = this.#engine.keep(this.#engine.tensor(this.#initial(spec), spec.shape, { requiresGrad: spec.trainable ?? true }));
+      const tensor = this.#make(spec, half(local, spec));
       this.#all.set(name, { name, spec, tensor });
       made[local] = tensor;
     }
@@ -39,7 +46,7 @@ export class Parameters {
     return [...this.#all.values()];
   }
 
-  /** Those that training changes. */
+  /** Those that training changes; none in a model of halves. */
   get trainable(): readonly Parameter[] {
     return this.all.filter(({ tensor }) => tensor.requiresGrad);
   }
@@ -62,12 +69,23 @@ export class Parameters {
     for (const { tensor } of this.all) tensor.dispose();
   }
 
+  /** What is fixed is no checkpoint's business, so it is always filled. */
+  #make(spec: ParamSpec, half: boolean): Tensor {
+    const { empty = false, dtype = "f32" } = this.#options;
+    const trainable = spec.trainable ?? true;
+    const tensor = this.#engine.empty(spec.shape, dtype === "f16" && half ? "f16" : "f32");
+    if (!empty || !trainable) this.#engine.upload(tensor, this.#initial(spec));
+    // Halves gather no gradient, and a model whose norms alone would learn is nobody's wish.
+    tensor.requiresGrad = trainable && dtype === "f32";
+    return this.#engine.keep(tensor);
+  }
+
   #initial({ shape, init, residual = false }: ParamSpec): Float32Array {
     const size = shape.reduce((product, n) => product * n, 1);
     if (init === "zeros") return new Float32Array(size);
     if (init === "ones") return new Float32Array(size).fill(1);
     if (init.kind === "values") return init.data;
-    const std = residual ? init.std / Math.sqrt(2 * this.#layers) : init.std;
+    const std = residual ? init.std / Math.sqrt(2 * this.#options.layers) : init.std;
     return normal(size, { mean: 0, std, seed: this.#engine.seed, stream: this.#all.size });
   }
 }

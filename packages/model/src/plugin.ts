@@ -1,12 +1,12 @@
 import { causal, defineArchitecture, type ArchitecturePlugin } from "@polyhead/core";
 import type { Engine } from "@polyhead/tensor";
-import { DECODER_OPTIONS, type DecoderConfig, type ResolvedDecoderConfig } from "./config.ts";
+import { STACK_OPTIONS, type DecoderConfig, type ResolvedStackConfig } from "./config.ts";
 import { DecoderModel } from "./decoder.ts";
 
-/** The decoder-only transformer: embedding, blocks of attention and feed-forward, logits. */
+/** The decoder-only transformer: embedding, sublayers in the order of the spec, logits. */
 export const decoder: ArchitecturePlugin<"decoder", DecoderConfig, Engine, DecoderModel> = defineArchitecture({
   name: "decoder",
-  options: DECODER_OPTIONS,
+  options: STACK_OPTIONS,
   defaultMask: causal(),
-  build: (spec, config: DecoderConfig, workshop, engine: Engine) => new DecoderModel(spec, config as ResolvedDecoderConfig, workshop, engine),
+  build: (spec, config: DecoderConfig, workshop, engine: Engine, options) => new DecoderModel(spec, config as ResolvedStackConfig, workshop, engine, options),
 });

@@ -6,7 +6,7 @@ export interface T5Config {
   readonly buckets?: number;
   /** Distances from here on share a bucket. Default 128; T5's `relative_attention_max_distance`. */
   readonly maxDistance?: number;
-  /** Tell keys after the query from those before it, as T5's encoder does. Default false: its decoder. */
+  /** Tell keys after the query from those before it, as T5's encoder does. Default: where the model's mask lets a query look ahead. */
   readonly bidirectional?: boolean;
   /** Standard deviation of the initial table. Default 1/√width, as in T5. */
   readonly std?: number;
@@ -29,11 +29,12 @@ export const t5: PositionPlugin<"t5", "score", T5Config> = definePosition({
   options: {
     buckets: { type: "integer", default: 32, min: 2, doc: "number of buckets" },
     maxDistance: { type: "integer", default: 128, min: 2, doc: "distances from here on share a bucket" },
-    bidirectional: { type: "boolean", default: false, doc: "tell keys after the query from those before it" },
+    bidirectional: { type: "boolean", doc: "tell keys after the query from those before it; default where the mask lets a query look ahead" },
     std: { type: "number", min: 0, doc: "standard deviation of the initial table, 1/sqrt(width) if left out" },
     perLayer: { type: "boolean", default: false, doc: "each layer learns a table of its own" },
   },
-  create: ({ buckets = 32, maxDistance = 128, bidirectional = false, std, perLayer = false }: T5Config, { heads, width }) => {
+  create: ({ buckets = 32, maxDistance = 128, bidirectional: given, std, perLayer = false }: T5Config, { heads, width, causal }) => {
+    const bidirectional = given ?? !causal;
     checkBuckets({ bidirectional, buckets, maxDistance });
     const last = maxDistance;
     // Found on the CPU once: a device's logarithm may put a distance next to a bound on the wrong side of it.
