@@ -1,15 +1,6 @@
 import { expect, test } from "vitest";
 import { halfToNumber, numberToHalf, readSafetensors, writeSafetensors, type StoredDtype } from "../src/safetensors/index.ts";
-
-/** A file from a header text and raw data, honest or not. */
-function file(header: unknown, data = new Uint8Array(0)): Uint8Array {
-  const json = new TextEncoder().encode(typeof header === "string" ? header : JSON.stringify(header));
-  const bytes = new Uint8Array(8 + json.length + data.length);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(json.length), true);
-  bytes.set(json, 8);
-  bytes.set(data, 8 + json.length);
-  return bytes;
-}
+import { file } from "./safetensors-file.ts";
 
 const cases: [StoredDtype, number[]][] = [
   ["F64", [1.1, -Infinity, NaN, 5e-324]],
@@ -66,6 +57,14 @@ test.each([
   ["a size that overflows", { x: { ...x, shape: [2 ** 40, 2 ** 40] } }, "SAFETENSORS_BOUNDS", "owns bytes 0 to 8"],
   ["tensors that overlap", { x, y: { ...x, data_offsets: [4, 12] } }, "SAFETENSORS_BOUNDS", "'x' and 'y' of f share byte 4"],
   ["data beyond the end", { x: { ...x, data_offsets: [16, 24] } }, "SAFETENSORS_TRUNCATED", "ends at byte 24; the file holds 16"],
+  ["bytes that no tensor owns", { x, y: { ...x, data_offsets: [12, 16], shape: [1] } }, "SAFETENSORS_BOUNDS", "no tensor of f owns its bytes 8 to 12, before 'y'"],
+  ["data that goes on after the last tensor", { x }, "SAFETENSORS_BOUNDS", "f holds 16 bytes of data; its tensors own 8"],
+  ["a tensor given twice", `{"x":${JSON.stringify(x)},"x":${JSON.stringify({ ...x, data_offsets: [8, 16] })}}`, "SAFETENSORS_HEADER", "has the key 'x' twice"],
+  ["a tensor given twice in two spellings", String.raw`{"x":${JSON.stringify(x)},"\u0078":${JSON.stringify({ ...x, data_offsets: [8, 16] })}}`, "SAFETENSORS_HEADER", "has the key 'x' twice"],
+  ["a shape given twice", '{"x":{"dtype":"F32","shape":[4],"data_offsets":[0,16],"shape":[2,2]}}', "SAFETENSORS_HEADER", "has the key 'shape' twice"],
+  ["a key that the format does not know", { x: { ...x, scale: 2 } }, "SAFETENSORS_HEADER", "has a key 'scale'"],
+  ["space before the JSON", " {}", "SAFETENSORS_HEADER", "must start with '{'"],
+  ["brackets without end", `{"x":${"[".repeat(100_000)}${"]".repeat(100_000)}}`, "SAFETENSORS_HEADER", "it must be an object"],
   ["metadata that is not text", { __metadata__: { n: 1 } }, "SAFETENSORS_HEADER", "must map names to strings"],
 ])("a header with %s is refused", (_what, header, code, message) => {
   const bytes = file(header, new Uint8Array(16));
