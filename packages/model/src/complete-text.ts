@@ -10,6 +10,11 @@ export interface CompletedText {
   readonly reason: StopReason;
 }
 
+export interface CompleteTextOptions extends GenerateTextOptions {
+  /** Hears every piece of text as it comes, with the place of its prompt. */
+  readonly onText?: (text: string, row: number) => void;
+}
+
 /** How long it took, as the caller waits for it; what a device compiles on its first use is part of it. */
 export interface TextTiming {
   /** Tokens of all prompts, without padding. */
@@ -31,7 +36,7 @@ export interface TextTiming {
  *
  * @throws PolyheadError what `generateText` throws.
  */
-export async function completeText(model: DecoderModel, tokenizer: Tokenizer, prompt: Prompt, options: GenerateTextOptions): Promise<CompletedText & { readonly timing: TextTiming }> {
+export async function completeText(model: DecoderModel, tokenizer: Tokenizer, prompt: Prompt, options: CompleteTextOptions): Promise<CompletedText & { readonly timing: TextTiming }> {
   const { rows, timing } = await completeTexts(model, tokenizer, [prompt], options);
   return { ...rows[0]!, timing };
 }
@@ -41,7 +46,7 @@ export async function completeText(model: DecoderModel, tokenizer: Tokenizer, pr
  *
  * @throws PolyheadError what `generateText` throws.
  */
-export async function completeTexts(model: DecoderModel, tokenizer: Tokenizer, prompts: readonly Prompt[], options: GenerateTextOptions): Promise<{ readonly rows: readonly CompletedText[]; readonly timing: TextTiming }> {
+export async function completeTexts(model: DecoderModel, tokenizer: Tokenizer, prompts: readonly Prompt[], { onText, ...options }: CompleteTextOptions): Promise<{ readonly rows: readonly CompletedText[]; readonly timing: TextTiming }> {
   const encoded = encodePrompts(tokenizer, prompts);
   const rows = encoded.map(() => ({ text: "", ids: [] as number[] }));
   const start = performance.now();
@@ -56,6 +61,7 @@ export async function completeTexts(model: DecoderModel, tokenizer: Tokenizer, p
     if (done === true) return { rows: rows.map((row, r) => ({ ...row, reason: value[r]! })), timing: timingOf(encoded, rows, { start, first: first ?? last, last }) };
     rows[value.row]!.text += value.text;
     rows[value.row]!.ids.push(...value.ids);
+    if (value.text !== "") onText?.(value.text, value.row);
   }
 }
 

@@ -7,7 +7,8 @@ export { feedForward, type Activation, type FeedForward, type FeedForwardConfig 
 export { generate } from "./generate.ts";
 export { generateBatch, type BatchToken } from "./generate-batch.ts";
 export { generateText, type GenerateTextOptions, type Prompt, type TextPiece } from "./generate-text.ts";
-export { completeText, completeTexts, type CompletedText, type TextTiming } from "./complete-text.ts";
+export { completeText, completeTexts, type CompletedText, type CompleteTextOptions, type TextTiming } from "./complete-text.ts";
+export { cacheBytes, describeText } from "./describe-text.ts";
 export { TextStream, type TextStreamOptions } from "./text-stream.ts";
 export type { ChoiceOptions, GenerateBatchOptions, GenerateOptions, StopReason } from "./generate-options.ts";
 export { mixture, type Mixture } from "./mixture.ts";
