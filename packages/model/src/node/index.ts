@@ -1,4 +1,2 @@
 export { folderSource } from "./folder-source.ts";
-export { readArguments, readNumber, type Arguments, type NumberRange } from "./arguments.ts";
-export { GENERATION_WORDS, generationOptions } from "./generation-arguments.ts";
-export { interruption, runProgram } from "./run-program.ts";
+export { loadPretrained, sourceOf } from "./load.ts";
