@@ -38,6 +38,21 @@ export interface StackConfig {
 /** The decoder's own keys of a spec. */
 export type DecoderConfig = StackConfig;
 
+/** The encoder's own keys of a spec. */
+export type EncoderConfig = StackConfig;
+
+/** The encoder-decoder's own keys of a spec: `layers`, `order`, `mask` are those of its decoder. */
+export interface EncoderDecoderConfig extends StackConfig {
+  readonly encoder?: {
+    /** Default as many as the decoder has. */
+    readonly layers?: number;
+    /** Default `interleaved`. */
+    readonly order?: string;
+  };
+  /** The id that decoders start from, before the first token of a text. Default 0. */
+  readonly start?: number;
+}
+
 /** The same keys with every default filled in. */
 export interface ResolvedStackConfig {
   readonly attention: { readonly softcap?: number };
@@ -47,6 +62,11 @@ export interface ResolvedStackConfig {
   readonly experts?: ExpertsConfig;
   readonly order: string;
   readonly window?: number;
+}
+
+export interface ResolvedEncoderDecoderConfig extends ResolvedStackConfig {
+  readonly encoder: { readonly layers?: number; readonly order: string };
+  readonly start: number;
 }
 
 /** The options that every architecture shares, by dotted path. */
@@ -64,6 +84,13 @@ export const STACK_OPTIONS: Readonly<Record<string, OptionSpec>> = {
   experts: { type: "group", options: EXPERTS_OPTIONS, doc: "the mixture of experts of letter 'm'" },
   order: { type: "string", default: "interleaved", doc: "order of the sublayers: interleaved, parallel, sandwich:k, or letters such as (wfsf)3" },
   window: { type: "integer", min: 1, doc: "tokens that letter 'w' of the order sees" },
+};
+
+export const ENCODER_DECODER_OPTIONS: Readonly<Record<string, OptionSpec>> = {
+  ...STACK_OPTIONS,
+  "encoder.layers": { type: "integer", min: 1, doc: "self-attentions of the encoder; default as many as the decoder has" },
+  "encoder.order": { type: "string", default: "interleaved", doc: "order of the encoder's sublayers" },
+  start: { type: "integer", min: 0, default: 0, doc: "the id that the decoder starts from" },
 };
 
 /** @throws PolyheadError `CONFIG_NORM` for a normed residual where no norm stands before a sublayer. */

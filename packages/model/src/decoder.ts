@@ -1,11 +1,12 @@
-import { PolyheadError, type BuildOptions, type KvCache, type ModelParts, type Plan, type ResolvedSpec, type Workshop } from "@polyhead/core";
-import { checkIds, type Engine, type Tensor } from "@polyhead/tensor";
+import type { BuildOptions, KvCache, ModelParts, Plan, ResolvedSpec, Workshop } from "@polyhead/core";
+import type { Engine, Tensor } from "@polyhead/tensor";
 import type { ResolvedStackConfig } from "./config.ts";
 import { explainModel } from "./explain-model.ts";
 import type { ForwardOptions, LanguageModel, ModelCacheOptions, PrefillOptions } from "./language-model.ts";
 import { Parameters } from "./parameters.ts";
 import { prefillInChunks } from "./prefill.ts";
 import { Stack } from "./stack.ts";
+import { checkRank, idTensor, targetTensor } from "./token-ids.ts";
 import { Vocabulary } from "./vocabulary.ts";
 
 /** A decoder-only language model, composed from the parts that a spec names. */
@@ -76,8 +77,12 @@ export class DecoderModel implements LanguageModel {
 
   /** Token ids as a tensor u32 `[batch, tokens]`. @throws TensorError `TENSOR_VALUE` naming the first id outside the vocabulary. */
   ids(ids: ArrayLike<number>, batch = 1): Tensor {
-    checkIds(ids, this.spec.vocab);
-    return this.engine.tensor(ids, [batch, ids.length / batch], { dtype: "u32" });
+    return idTensor(this.engine, ids, batch, this.spec.vocab);
+  }
+
+  /** Targets of a loss, i32 `[batch, tokens]`, where −100 does not count. @throws TensorError `TENSOR_VALUE`. */
+  targets(targets: ArrayLike<number>, batch = 1): Tensor {
+    return targetTensor(this.engine, targets, batch, this.spec.vocab);
   }
 
   /** What the model is made of and what it runs on, in plain words. */
@@ -107,9 +112,4 @@ export class DecoderModel implements LanguageModel {
     checkRank(ids);
     this.checkRoom(ids.shape[1]!, cache);
   }
-}
-
-/** @throws PolyheadError `MODEL_IDS` unless ids are `[batch, tokens]`. */
-export function checkRank(ids: Tensor): void {
-  if (ids.rank !== 2) throw new PolyheadError("MODEL_IDS", `ids of shape [${ids.shape.join(", ")}]; expected [batch, tokens]`, "reshape them to [1, tokens] for a single sequence");
 }

@@ -1,6 +1,9 @@
-export type { DecoderConfig, NormPlace, StackConfig } from "./config.ts";
+export type { DecoderConfig, EncoderConfig, EncoderDecoderConfig, NormPlace, StackConfig } from "./config.ts";
 export { DecodeStep, type DecodeReplay, type DecodeStepOptions, type Live } from "./decode-step.ts";
 export { DecoderModel } from "./decoder.ts";
+export { EncoderModel, type EncodeOptions } from "./encoder.ts";
+export { EncoderDecoderModel, type EncoderDecoderLossOptions, type Memory } from "./encoder-decoder.ts";
+export type { MemoryDecoder } from "./memory-decoder.ts";
 export type { ForwardOptions, LanguageModel, ModelCacheOptions, Observation, PrefillOptions } from "./language-model.ts";
 export { parseOrder, sandwichOrder, spellOrder, type Letter, type OrderOptions, type Step } from "./order.ts";
 export { feedForward, type Activation, type FeedForward, type FeedForwardConfig } from "./feed-forward.ts";
@@ -15,5 +18,6 @@ export { mixture, type Mixture } from "./mixture.ts";
 export { updateCorrection } from "./mixture-balance.ts";
 export type { ExpertsConfig } from "./mixture-config.ts";
 export type { Parameter, Parameters } from "./parameters.ts";
-export { decoder } from "./plugin.ts";
+export { decoder, encoder, encoderDecoder } from "./plugin.ts";
+export { IGNORED } from "./token-ids.ts";
 export type { Tokenizer } from "./tokenizer.ts";
