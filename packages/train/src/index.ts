@@ -5,3 +5,5 @@ export { loadWeights, openCheckpoint, resume, saveCheckpoint, type Checkpoint, t
 export { bigramLoss, CharVocabulary, splitTokens } from "./text.ts";
 export { Trainer, type EvaluationRecord, type StepRecord, type TrainerOptions, type TrainRecord } from "./trainer.ts";
 export type { ReplayMode, ReplayState } from "./update.ts";
+export { charTokenizer } from "./char-tokenizer.ts";
+export { trainOnText, type TextTrainingOptions, type TrainedOnText } from "./train-on-text.ts";
