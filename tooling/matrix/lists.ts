@@ -53,7 +53,7 @@ export const POSITIONS: readonly Choice[] = [
   { name: "rope, longrope", plugin: rope, config: { scaling: { ropeType: "longrope", originalMaxPositionEmbeddings: 12, shortFactor: [1, 1.5], longFactor: [1.5, 3] } } },
   { name: "alibi", plugin: alibi },
   { name: "alibi, learned", plugin: alibi, config: { learned: true } },
-  { name: "t5", plugin: t5, config: { buckets: 8, maxDistance: 12 } },
+  { name: "t5", plugin: t5, config: { buckets: 8, maxDistance: 12, bidirectional: false } },
   { name: "t5, bidirectional", plugin: t5, config: { buckets: 8, maxDistance: 12, bidirectional: true } },
   { name: "relative-bias", plugin: relativeBias, config: { maxDistance: 5 } },
   { name: "shaw", plugin: shaw, config: { maxDistance: 5 } },

@@ -1,15 +1,9 @@
 import { PolyheadError, sortHooks, type AttentionContext, type AttentionLayer, type AttentionShape, type Params, type ParamSpec, type ParamSpecs, type Remembered } from "@polyhead/core";
-import { numberOf } from "@polyhead/gpu";
 import { linear, type Engine, type Tensor } from "@polyhead/tensor";
-import { biasOfHooks } from "./bias-tensor.ts";
 import { createRowCache } from "./caches/create-cache.ts";
-import { asRowCache, type HeldRows, type RowCache } from "./caches/row-cache.ts";
-import { gatherPages } from "./gather-pages.ts";
 import { joinHeads, splitHeads } from "./heads.ts";
-import { lookback } from "./mask-bounds.ts";
 import { withQkHooks } from "./qk-hooks.ts";
-import { withQueries } from "./query-hooks.ts";
-import { shiftRows } from "./shift-rows.ts";
+import { runKernel, usableCache } from "./run-kernel.ts";
 
 /** Heads and sizes of one layer. */
 export interface HeadLayout {
@@ -87,60 +81,19 @@ function keysOf(memory: Tensor, params: Params<Tensor>, { heads, kvHeads, headDi
   return { k: k!, v: v! };
 }
 
-/** @throws PolyheadError `ATTN_CACHE_MEMORY`, `ATTN_CACHE_HOOK`, `ATTN_CACHE_SLIDE`, `ATTN_CACHE_KIND`. */
-function usableCache({ cache, memory, mask, plan }: AttentionContext<Tensor>, inline: string | undefined): RowCache | undefined {
-  if (cache === undefined) return undefined;
-  if (memory !== undefined) {
-    throw new PolyheadError("ATTN_CACHE_MEMORY", "a layer was given a cache and a memory; a cache holds the keys of its own rows", "leave the cache out of cross-attention: it reads the whole memory at every call");
-  }
-  if (inline !== undefined) {
-    throw new PolyheadError("ATTN_CACHE_HOOK", `kernel '${plan.kernel.name}' would apply '${inline}' to keys that the cache holds already turned`, "plan with cache 'dense' or 'paged', so that qk hooks become a prepass");
-  }
-  const rows = asRowCache(cache);
-  if (rows.window !== undefined && lookback(mask) > rows.window) {
-    throw new PolyheadError("ATTN_CACHE_SLIDE", `a mask that looks back ${lookback(mask)} rows on a cache that keeps ${rows.window} of them`, "make the cache with the mask it is used with");
-  }
-  return rows;
-}
-
-/** What the cache holds, for a kernel that may not take pages. */
-function forKernel(held: HeldRows, paged: boolean): HeldRows {
-  const { k, v, pages, keys = 0, kvOffset } = held;
-  if (pages === undefined || paged) return held;
-  const length = numberOf(keys);
-  return { k: gatherPages(k, pages, length), v: gatherPages(v, pages, length), kvOffset };
-}
-
 /** Qk hooks, cache, kernel: law 1's order, and law 4: the cache holds keys after the qk hooks. */
 function attend(q: Tensor, k: Tensor, v: Tensor, layout: HeadLayout, context: AttentionContext<Tensor>): Tensor {
   const { memory, positions, plan } = context;
   const sorted = sortHooks(context.hooks, plan.how);
-  const cache = usableCache(context, sorted.qk[0]?.hook.id);
+  const inline = sorted.qk[0]?.hook.id;
+  if (context.cache !== undefined && inline !== undefined) {
+    throw new PolyheadError("ATTN_CACHE_HOOK", `kernel '${plan.kernel.name}' would apply '${inline}' to keys that the cache holds already turned`, "plan with cache 'dense' or 'paged', so that qk hooks become a prepass");
+  }
+  const cache = usableCache(context);
   const offset = cache?.position ?? context.offset;
   const turnedQ = withQkHooks(q, "q", sorted.prepass, { offset, rows: positions });
   const turnedK = withQkHooks(k, "k", sorted.prepass, memory === undefined ? { offset, rows: positions } : { offset: 0 });
-  const keyed: HeldRows = cache === undefined ? { k: turnedK, v, kvOffset: memory === undefined ? offset : 0 } : forKernel(cache.append(turnedK, v), plan.kernel.paged === true);
-  const { kvOffset, pages } = keyed;
-  const [B = 0, Hq = 0, Tq = 0] = q.shape;
-  const Tk = pages === undefined ? keyed.k.shape[2]! : pages.table.shape[1]! * pages.size;
-  // Padding is told in rows of the text, kernels count rows of k: two things once a cache has dropped rows.
-  const inRowsOfK = (limits: Tensor): Tensor => (cache?.window === undefined ? limits : shiftRows(limits, kvOffset));
-  const { starts, lengths, scale = layout.scale } = context;
-  const drawn = { q: () => withQkHooks(turnedQ, "q", sorted.qk, { offset, rows: positions }), qOffset: offset, scale };
-  const tensorHooks = withQueries(sorted.tensor, drawn);
-  const { o } = plan.kernel.run({
-    q: turnedQ,
-    ...keyed,
-    scale,
-    mask: context.mask,
-    qOffset: offset,
-    qk: sorted.qk,
-    score: withQueries(sorted.score, drawn),
-    dropout: context.dropout,
-    ...(tensorHooks.length > 0 && { bias: biasOfHooks(q.engine, tensorHooks, { shape: [B, Hq, Tq, Tk], qOffset: offset, kvOffset, mask: context.mask }) }),
-    ...(starts && { starts: inRowsOfK(starts) }),
-    ...(lengths && { lengths: inRowsOfK(lengths) }),
-  });
-  cache?.advance(Tq);
-  return o;
+  const held = cache?.append(turnedK, v) ?? { k: turnedK, v, kvOffset: memory === undefined ? offset : 0 };
+  const queries = (): Tensor => withQkHooks(turnedQ, "q", sorted.qk, { offset, rows: positions });
+  return runKernel(turnedQ, held, { context, plan, sorted, cache, offset, scale: layout.scale, queries });
 }

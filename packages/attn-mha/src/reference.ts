@@ -15,6 +15,8 @@ export interface MultiHeadReference {
   readonly outBias?: Float64Array;
   /** Default causal. */
   readonly mask?: Mask;
+  /** Of the scores; default 1/√headDim. */
+  readonly scale?: number;
   /** Where keys and values come from in cross-attention, `[B, Tk, width]`; default x. */
   readonly memory?: Array64;
   /** Score hooks, in their order. */
@@ -38,7 +40,7 @@ function project(x: Float64Array, weight: Float64Array, bias: Float64Array | und
  *
  * @returns `[B, T, width]`, row-major
  */
-export function multiHeadReference({ x, heads, kvHeads, headDim, qkv, qkvBias, out, outBias, mask = causal(), memory = x, score = [] }: MultiHeadReference): Float64Array {
+export function multiHeadReference({ x, heads, kvHeads, headDim, qkv, qkvBias, out, outBias, mask = causal(), scale, memory = x, score = [] }: MultiHeadReference): Float64Array {
   const [B = 0, T = 0, width = 0] = x.shape;
   const all = heads + 2 * kvHeads;
   const headsOf = (source: Array64, first: number, count: number): Array64 => {
@@ -51,7 +53,7 @@ export function multiHeadReference({ x, heads, kvHeads, headDim, qkv, qkvBias, o
     }
     return part;
   };
-  const { o } = referenceAttention({ q: headsOf(x, 0, heads), k: headsOf(memory, heads, kvHeads), v: headsOf(memory, heads + kvHeads, kvHeads), mask, score });
+  const { o } = referenceAttention({ q: headsOf(x, 0, heads), k: headsOf(memory, heads, kvHeads), v: headsOf(memory, heads + kvHeads, kvHeads), mask, score, ...(scale !== undefined && { scale }) });
   const joined = Float64Array.from({ length: B * T * heads * headDim }, (_, i) => {
     const [d, h, t, b] = [i % headDim, Math.floor(i / headDim) % heads, Math.floor(i / headDim / heads) % T, Math.floor(i / headDim / heads / T)];
     return o.data[((b * heads + h) * T + t) * headDim + d]!;

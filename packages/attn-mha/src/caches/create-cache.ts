@@ -12,7 +12,7 @@ import { StaticCache } from "./static-cache.ts";
  * @throws PolyheadError `ATTN_CACHE_KIND`, `ATTN_CACHE_BATCH`, `ATTN_CACHE_CAPACITY`, `ATTN_CACHE_PAGE`; `ATTN_CACHE_SLIDE` unless
  * queries look back on fewer rows than the capacity.
  */
-export function createRowCache(engine: Engine, sizes: Pick<PlainCacheOptions, "kvHeads" | "headDim">, options: CacheOptions): RowCache {
+export function createRowCache(engine: Engine, sizes: Pick<PlainCacheOptions, "kvHeads" | "headDim" | "sharedValues">, options: CacheOptions): RowCache {
   const { kind = "dense", batch, capacity, dtype = "f32", pageSize, overflow = "error", mask } = options;
   if (overflow === "slide" && mask === undefined) throw new PolyheadError("ATTN_CACHE_SLIDE", "a sliding cache without a mask", "pass the mask it is used with, so that it is known how far back queries look");
   const window = overflow === "slide" && mask !== undefined ? lookback(mask) : undefined;
@@ -23,6 +23,7 @@ export function createRowCache(engine: Engine, sizes: Pick<PlainCacheOptions, "k
     case "static":
       return new StaticCache(engine, { ...sizes, ...rows, dtype });
     case "paged":
+      if (sizes.sharedValues !== undefined) throw new PolyheadError("ATTN_CACHE_KIND", "a paged cache of rows that are keys and values at once", "give 'dense' or 'static'");
       return new PagedCache(engine, { ...rows, pool: { ...sizes, dtype, ...(pageSize !== undefined && { pageSize }) } });
     default:
       throw new PolyheadError("ATTN_CACHE_KIND", `a cache of kind '${String(kind)}'`, "give 'dense', 'static' or 'paged'");

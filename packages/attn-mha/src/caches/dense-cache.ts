@@ -6,6 +6,8 @@ import { bytesOf, keyValueStorage, writeRows, type KeyValue } from "./write-rows
 export interface PlainCacheOptions extends RowCacheOptions {
   readonly kvHeads: number;
   readonly headDim: number;
+  /** Values are the first features of their keys, this many: only keys are stored. */
+  readonly sharedValues?: number | undefined;
 }
 
 /** Rows that are taken at first. */
@@ -28,12 +30,16 @@ export class DenseCache extends RowCache {
     this.#options = options;
   }
 
+  get #shared(): boolean {
+    return this.#options.sharedValues !== undefined;
+  }
+
   get tensors(): Readonly<Record<string, Tensor>> {
     return { ...this.#storage };
   }
 
   get bytes(): number {
-    return this.#storage === undefined ? 0 : bytesOf(this.#storage);
+    return this.#storage === undefined ? 0 : bytesOf(this.#storage, this.#shared);
   }
 
   reserve(rows: number): void {
@@ -51,7 +57,7 @@ export class DenseCache extends RowCache {
   protected store(rows: KeyValue): HeldRows {
     const { held, first } = this.timeline;
     const storage = this.#storage!;
-    writeRows(storage, rows, { at: held });
+    writeRows(storage, rows, { at: held, shared: this.#shared });
     return { ...storage, keys: held + rows.k.shape[2]!, kvOffset: first };
   }
 
@@ -63,10 +69,10 @@ export class DenseCache extends RowCache {
   /** Takes memory for `rows` rows, and moves `count` of those held, from `start` on, to its beginning. */
   #move(rows: number, start: number, count: number): void {
     const { batch: blocks, dtype } = this;
-    const { kvHeads, headDim } = this.#options;
+    const { kvHeads, headDim, sharedValues } = this.#options;
     const before = this.#storage;
-    const after = keyValueStorage(this.#engine, { blocks, kvHeads, rows, headDim, dtype });
-    if (before !== undefined && count > 0) writeRows(after, before, { at: 0, start, count });
+    const after = keyValueStorage(this.#engine, { blocks, kvHeads, rows, headDim, sharedValues, dtype });
+    if (before !== undefined && count > 0) writeRows(after, before, { at: 0, start, count, shared: this.#shared });
     this.#release(before);
     this.#storage = after;
   }

@@ -33,12 +33,16 @@ export class StaticCache extends RowCache {
     this.tensors = this.#allocate(this.capacity);
   }
 
+  get #shared(): boolean {
+    return this.#options.sharedValues !== undefined;
+  }
+
   override get position(): LiveNumber {
     return this.#position;
   }
 
   get bytes(): number {
-    return bytesOf(this.tensors);
+    return bytesOf(this.tensors, this.#shared);
   }
 
   reserve(rows: number): void {
@@ -49,8 +53,8 @@ export class StaticCache extends RowCache {
     if (count > 0) {
       // No kernel may read and write one buffer, so they go by way of another.
       const between = this.#allocate(count);
-      writeRows(between, this.tensors, { at: 0, start: first - timeline.first, count });
-      writeRows(this.tensors, between, { at: 0, count });
+      writeRows(between, this.tensors, { at: 0, start: first - timeline.first, count, shared: this.#shared });
+      writeRows(this.tensors, between, { at: 0, count, shared: this.#shared });
       between.k.dispose();
       between.v.dispose();
     }
@@ -58,7 +62,7 @@ export class StaticCache extends RowCache {
   }
 
   protected store(rows: KeyValue, count: number): HeldRows {
-    writeRows(this.tensors, rows, { at: this.#held });
+    writeRows(this.tensors, rows, { at: this.#held, shared: this.#shared });
     return { ...this.tensors, keys: derived(this.#held, (held) => held + count), kvOffset: this.#first };
   }
 
@@ -68,7 +72,7 @@ export class StaticCache extends RowCache {
   }
 
   #allocate(rows: number): KeyValue {
-    const { kvHeads, headDim } = this.#options;
-    return keyValueStorage(this.#engine, { blocks: this.batch, kvHeads, rows, headDim, dtype: this.dtype });
+    const { kvHeads, headDim, sharedValues } = this.#options;
+    return keyValueStorage(this.#engine, { blocks: this.batch, kvHeads, rows, headDim, sharedValues, dtype: this.dtype });
   }
 }

@@ -15,6 +15,8 @@ export interface StorageShape {
   readonly kvHeads: number;
   readonly rows: number;
   readonly headDim: number;
+  /** Values are the first features of their keys, this many, and take no memory of their own. */
+  readonly sharedValues?: number | undefined;
   readonly dtype: "f32" | "f16";
 }
 
@@ -22,10 +24,11 @@ export interface StorageShape {
  * Storage `[blocks, Hkv, rows, D]` that nobody has written yet and that lives until `dispose`. Halves are packed two to a word; a
  * row is added where a block would share a word with the next.
  */
-export function keyValueStorage(engine: Engine, { blocks, kvHeads, rows, headDim, dtype }: StorageShape): KeyValue {
+export function keyValueStorage(engine: Engine, { blocks, kvHeads, rows, headDim, sharedValues, dtype }: StorageShape): KeyValue {
   const even = dtype === "f16" && headDim % 2 === 1 ? rows + (rows % 2) : rows;
   const make = (): Tensor => engine.keep(engine.empty([blocks, kvHeads, even, headDim], dtype));
-  return { k: make(), v: make() };
+  const k = make();
+  return { k, v: sharedValues === undefined ? make() : engine.keep(k.narrow(3, 0, sharedValues)) };
 }
 
 export interface WriteRowsOptions {
@@ -37,27 +40,29 @@ export interface WriteRowsOptions {
   readonly count?: number;
   /** Where the destination is a pool of pages. */
   readonly pages?: KeyPages<Tensor>;
+  /** Values are a view of the keys: there is nothing more to write. */
+  readonly shared?: boolean;
 }
 
 /** Writes rows `[B, Hkv, T, D]` of `source` into `dest`, keys and values in one dispatch; f32 rounds to nearest even where `dest` is f16. */
-export function writeRows(dest: KeyValue, source: KeyValue, { at, start = 0, count, pages }: WriteRowsOptions): void {
+export function writeRows(dest: KeyValue, source: KeyValue, { at, start = 0, count, pages, shared = false }: WriteRowsOptions): void {
   const [batch = 0, heads = 0, all = 0, kSize = 0] = source.k.shape;
   const vSize = source.v.shape[3]!;
   const rows = count ?? all - start;
   if (rows === 0 || batch === 0) return;
   const dtypes = { source: half(source.k), dest: half(dest.k) };
   const packed = (features: number): number => (dtypes.dest === "f16" ? Math.floor((rows * features) / 2) + 1 : rows * features);
-  const items = batch * heads * packed(Math.max(kSize, vSize));
+  const items = batch * heads * packed(shared ? kSize : Math.max(kSize, vSize));
   const [x, y] = flatGrid(items, 64);
   dest.k.engine.gpu.dispatch(
-    writeRowsKernel({ ...dtypes, paged: pages !== undefined }),
-    { kIn: source.k.all(), vIn: source.v.all(), ...(pages && { table: pages.table.slice() }), kOut: dest.k.slice(), vOut: dest.v.slice() },
+    writeRowsKernel({ ...dtypes, paged: pages !== undefined, keysOnly: shared }),
+    { kIn: source.k.all(), ...(pages && { table: pages.table.slice() }), kOut: dest.k.slice(), ...(!shared && { vIn: source.v.all(), vOut: dest.v.slice() }) },
     {
-      at, rows, batch, heads, size: dest.k.shape[2]!, columns: pages?.table.shape[1] ?? 0, kSize, vSize,
+      at, rows, batch, heads, size: dest.k.shape[2]!, columns: pages?.table.shape[1] ?? 0, kSize,
       ...strides("k", source.k, start),
-      ...strides("v", source.v, start),
+      ...(!shared && { vSize, ...strides("v", source.v, start) }),
     },
-    [x, y, 2],
+    [x, y, shared ? 1 : 2],
   );
 }
 
@@ -68,4 +73,4 @@ function strides(name: "k" | "v", { offset, strides: [b = 0, h = 0, t = 0, d = 0
 }
 
 /** Bytes of the numbers that are stored. */
-export const bytesOf = ({ k, v }: KeyValue): number => (k.size + v.size) * (k.dtype === "f16" ? 2 : 4);
+export const bytesOf = ({ k, v }: KeyValue, shared = false): number => (k.size + (shared ? 0 : v.size)) * (k.dtype === "f16" ? 2 : 4);

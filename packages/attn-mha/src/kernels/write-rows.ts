@@ -12,6 +12,8 @@ export interface WriteRowsOptions {
   readonly source: "f32" | "f16";
   readonly dest: "f32" | "f16";
   readonly paged: boolean;
+  /** Values are the first features of their keys, in the same memory. */
+  readonly keysOnly: boolean;
 }
 
 const elements = (dtype: "f32" | "f16"): string => (dtype === "f16" ? "array<u32>" : "array<f32>");
@@ -51,20 +53,21 @@ fn store_${x}(index: u32) {
   ${x}Out[word] = bits;
 }`;
 
-export const writeRowsKernel: (options: WriteRowsOptions) => Kernel = kernelFamily(({ source, dest, paged }) => {
+export const writeRowsKernel: (options: WriteRowsOptions) => Kernel = kernelFamily(({ source, dest, paged, keysOnly }) => {
   const store = (x: "k" | "v"): string => (dest === "f16" ? storeWord(x, source) : storeElement(x));
   return defineKernel({
-    name: `write-rows/${source}-${dest}${paged ? " paged" : ""}`,
+    name: `write-rows/${source}-${dest}${paged ? " paged" : ""}${keysOnly ? " keys" : ""}`,
     bindings: {
       kIn: `read ${elements(source)}`,
-      vIn: `read ${elements(source)}`,
+      ...(!keysOnly && { vIn: `read ${elements(source)}` as const }),
       ...(paged && { table: "read array<i32>" as const }),
       kOut: `write ${elements(dest)}`,
-      vOut: `write ${elements(dest)}`,
+      ...(!keysOnly && { vOut: `write ${elements(dest)}` as const }),
     },
     params: {
-      at: "u32", rows: "u32", batch: "u32", heads: "u32", size: "u32", columns: "u32", kSize: "u32", vSize: "u32",
-      kStart: "u32", kB: "u32", kH: "u32", kT: "u32", kD: "u32", vStart: "u32", vB: "u32", vH: "u32", vT: "u32", vD: "u32",
+      at: "u32", rows: "u32", batch: "u32", heads: "u32", size: "u32", columns: "u32",
+      kSize: "u32", kStart: "u32", kB: "u32", kH: "u32", kT: "u32", kD: "u32",
+      ...(!keysOnly && { vSize: "u32", vStart: "u32", vB: "u32", vH: "u32", vT: "u32", vD: "u32" }),
     },
     code: wgsl`
 ${dest === "f16" && source === "f32" ? NEAREST_HALF : ""}
@@ -73,11 +76,11 @@ fn rowOf(b: u32, h: u32, row: u32) -> u32 {
   return (block * params.heads + h) * params.size + row % params.size;
 }
 ${store("k")}
-${store("v")}
+${keysOnly ? "" : store("v")}
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let index = ${flatIndex(64)};
-  if (group.z == 0u) { store_k(index); } else { store_v(index); }
+  ${keysOnly ? "store_k(index);" : "if (group.z == 0u) { store_k(index); } else { store_v(index); }"}
 }`,
   });
 });
