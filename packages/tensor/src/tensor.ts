@@ -1,4 +1,4 @@
-import { OFFSET_ALIGNMENT, type BufferSlice } from "@polyhead/gpu";
+import { OFFSET_ALIGNMENT, type BufferSlice, type Gpu } from "@polyhead/gpu";
 import type { Engine } from "./engine.ts";
 import { showShape, TensorError } from "./errors.ts";
 import { unpackHalf } from "./half.ts";
@@ -126,26 +126,21 @@ export class Tensor implements TensorLayout {
     backward(this, seed);
   }
 
-  /** The elements in row-major order; f16 is widened. Waits for the GPU, and throws what went wrong before; see `Engine.detectAnomaly` too. */
+  /**
+   * The elements in row-major order, as they are when it is called; f16 is widened. Waits for the GPU, and throws what went wrong
+   * before; see `Engine.detectAnomaly` too.
+   */
   async read(): Promise<TensorData> {
+    if (this.size === 0) return new Float32Array(0);
     const source = this.engine.noGrad(() => this.engine.scope(() => contiguous(this).alias()));
     try {
-      const { gpu } = this.engine;
-      const whole = source.slice();
-      const slice = { ...whole, size: bytesOf(this.size, this.dtype) };
-      if (this.size === 0) return new Float32Array(0);
+      const { size, dtype } = this;
+      // Before anything is waited for: the caller may write to this tensor meanwhile.
+      const coming = copyOut(this.engine.gpu, { ...source.slice(), size: bytesOf(size, dtype) }, size, dtype);
+      coming.catch(() => undefined); // an anomaly is the better news
       const found = await this.engine.anomalies?.check();
       if (found !== undefined) throw found;
-      switch (this.dtype) {
-        case "f32":
-          return await gpu.read(slice, Float32Array);
-        case "f16":
-          return unpackHalf(await gpu.read(slice, Uint16Array), this.size);
-        case "u32":
-          return await gpu.read(slice, Uint32Array);
-        case "i32":
-          return await gpu.read(slice, Int32Array);
-      }
+      return await coming;
     } finally {
       source.dispose();
     }
@@ -186,5 +181,18 @@ export class Tensor implements TensorLayout {
   /** Itself when it can be bound directly, else a row-major copy. */
   contiguous(): Tensor {
     return contiguous(this);
+  }
+}
+
+async function copyOut(gpu: Gpu, slice: BufferSlice, size: number, dtype: DType): Promise<TensorData> {
+  switch (dtype) {
+    case "f32":
+      return gpu.read(slice, Float32Array);
+    case "f16":
+      return unpackHalf(await gpu.read(slice, Uint16Array), size);
+    case "u32":
+      return gpu.read(slice, Uint32Array);
+    case "i32":
+      return gpu.read(slice, Int32Array);
   }
 }
