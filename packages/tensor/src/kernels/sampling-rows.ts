@@ -40,3 +40,35 @@ fn ${name}(own: ${type}, lane: u32) -> ${type} {
   return result;
 }`;
 }
+
+/** WGSL of entry `j` of the bound arrays: a key that orders the entries of a row, and what each weighs. */
+export interface EntryCode {
+  readonly key: (j: string) => string;
+  readonly mass: (j: string) => string;
+}
+
+/**
+ * `lowestKept(row, lane, bits, need, share)`: the largest key such that the entries of the row with at least this key weigh at least
+ * need, and at least the share of what all weigh. It is found two bits at a time, without a sort: a pass weighs the entries at or above
+ * each of four keys, and the largest of them that leaves enough is kept. So bits / 2 passes find it exactly, whatever the length, and
+ * equal entries stay or go together; 0 bits keep all. The kernel's params hold `length`.
+ */
+export function lowestKept(lanes: RowLanes, { key, mass }: EntryCode): string {
+  return wgsl`
+${treeOver("vec4f", lanes, "massOf", (a, b) => `${a} + ${b}`)}
+fn lowestKept(row: u32, lane: u32, bits: u32, need: f32, share: f32) -> u32 {
+  var found = 0u;
+  var least = need;
+  for (var left = bits; left > 0u; left -= 2u) {
+    let keys = vec4u(found) + (vec4u(0u, 1u, 2u, 3u) << vec4u(left - 2u));
+    var own = vec4f();
+    for (var j = lane; j < params.length; j += ${lanes}u) { own += select(vec4f(), vec4f(${mass("row + j")}), vec4u(${key("row + j")}) >= keys); }
+    // All four add in one order, so a higher key never weighs more.
+    let mass = massOf(own, lane);
+    least = select(least, max(least, mass.x * share), left == bits); // nothing is found yet: x is the whole mass
+    let enough = vec4u(mass >= vec4f(least));
+    found += (enough.y + enough.z + enough.w) << (left - 2u);
+  }
+  return found;
+}`;
+}

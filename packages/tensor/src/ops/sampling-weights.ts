@@ -1,5 +1,6 @@
 import { TensorError } from "../errors.ts";
 import { likeliestOf } from "../kernels/sampling-likeliest.ts";
+import { cutNucleusOf } from "../kernels/sampling-nucleus.ts";
 import { weightsOf } from "../kernels/sampling-weights.ts";
 import { requireF32 } from "../operands.ts";
 import type { Tensor } from "../tensor.ts";
@@ -23,7 +24,7 @@ const MOST_COOLNESS = 3e38;
 /**
  * Weights for `multinomial` from logits: exp((x − largest) / temperature) where an entry stays, else 0. The cuts follow each other as
  * in Hugging Face's `generate`: temperature, top-k, then top-p (Holtzman et al. 2020, arXiv:1904.09751) of what top-k left, then
- * min-p (Nguyen et al. 2024, arXiv:2407.01082). Equal logits stay or go together, so that more than `topK` may stay; the largest
+ * min-p (Nguyen et al. 2024, arXiv:2407.01082). Equal entries stay or go together, so that more than `topK` may stay; the largest
  * always does. Nothing is sorted: the time does not depend on `topK` or `topP`. No gradient.
  *
  * @param x  [N, V], f32; −∞ is an entry that is never chosen
@@ -37,8 +38,14 @@ export function samplingWeights(x: Tensor, { temperature = 1, topK, topP = 1, mi
   check("topK", topK, topK === undefined || (Number.isInteger(topK) && topK >= 1), "a whole number of at least 1");
   check("topP", topP, topP > 0 && topP <= 1, "a number above 0 and at most 1");
   check("minP", minP, minP >= 0 && minP <= 1, "a number from 0 to 1");
-  const cut = { coolness: Math.min(1 / temperature, MOST_COOLNESS), count: topK, share: topP, least: minP };
-  return x.engine.noGrad(() => x.engine.scope(() => weightsOf(contiguous(x), rows, length, cut)));
+  const nucleus = topP < 1;
+  // A part of the largest weight, which top-p never cuts: so min-p may be checked by whoever comes last.
+  const cut = { coolness: Math.min(1 / temperature, MOST_COOLNESS), count: topK, least: nucleus ? 0 : minP };
+  return x.engine.noGrad(() => x.engine.scope(() => {
+    const weights = weightsOf(contiguous(x), rows, length, cut);
+    if (nucleus) cutNucleusOf(weights, rows, length, topP, minP);
+    return weights;
+  }));
 }
 
 /**
