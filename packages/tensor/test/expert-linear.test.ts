@@ -25,6 +25,19 @@ interface Case {
   readonly ids?: readonly number[];
 }
 
+/** An engine on the same device, which it sees otherwise. */
+function seenAs(more: { readonly maxBindingBytes?: number; readonly subgroupSize?: number; readonly software?: boolean }): Engine {
+  const { software = gpu.info.software, ...caps } = more;
+  return createEngine(new Proxy(gpu, {
+    get: (gpu, key) => {
+      if (key === "caps") return { ...gpu.caps, ...caps };
+      if (key === "info") return { ...gpu.info, software };
+      const value: unknown = Reflect.get(gpu, key, gpu);
+      return typeof value === "function" ? (value.bind(gpu) as unknown) : value;
+    },
+  }));
+}
+
 describe("expertLinear", () => {
   it.each<[string, Case]>([
     ["one pair", { tokens: 1, experts: 3, active: 1, inputs: 4, outputs: 4 }],
@@ -90,14 +103,6 @@ describe("expertLinear", () => {
   });
 
   it("walks matrices larger than a binding in runs of experts, to the same bits", async () => {
-    // A device that binds 2,048 bytes at most: two of these experts.
-    const small = new Proxy(gpu, {
-      get: (gpu, key) => {
-        if (key === "caps") return { ...gpu.caps, maxBindingBytes: 2048 };
-        const value: unknown = Reflect.get(gpu, key, gpu);
-        return typeof value === "function" ? (value.bind(gpu) as unknown) : value;
-      },
-    });
     const ids = idsFor(21, 2, 5);
     const run = async (on: Engine): Promise<unknown[]> => {
       const [x, w] = [on.tensor(uniform(21 * 12, 1), [21, 12], { requiresGrad: true }), on.tensor(uniform(5 * 16 * 12, 2), [5, 16, 12], { requiresGrad: true })];
@@ -110,8 +115,34 @@ describe("expertLinear", () => {
       return [await y.read(), await x.grad!.read(), await w.grad!.read(), await few.read()];
     };
     const whole = await run(engine);
-    expect(await run(createEngine(small))).toEqual(whole);
+    expect(await run(seenAs({ maxBindingBytes: 2048 }))).toEqual(whole); // two experts
     expect(await run(engine)).toEqual(whole);
+  });
+
+  it.each([
+    ["workgroup memory", { software: false }, 80, 8, 66],
+    ["registers", { subgroupSize: 0 }, 30, 8, 12],
+  ] as const)("is the formula by the tiles of any device: %s", async (_, device, tokens, inputs, outputs) => {
+    const on = seenAs(device);
+    const ids = idsFor(tokens, 2, 3);
+    const [x, w] = [uniform(tokens * inputs, 1), uniform(3 * outputs * inputs, 2)];
+    const [input, weight] = [on.tensor(x, [tokens, inputs], { requiresGrad: true }), on.tensor(w, [3, outputs, inputs], { requiresGrad: true })];
+    const y = expertLinear(input, weight, groupByExpert(upload(ids, 2, on), 3));
+    assertClose(await y.read(), expertLaw(x, w, ids, 2, outputs, inputs));
+    const seed = uniform(tokens * 2 * outputs, 3);
+    y.backward(on.tensor(seed, y.shape));
+    const [dx, dw] = [new Float64Array(x.length), new Float64Array(w.length)];
+    ids.forEach((expert, pair) => {
+      const row = Math.floor(pair / 2) * inputs;
+      for (let o = 0; o < outputs; o++) {
+        for (let i = 0; i < inputs; i++) {
+          dx[row + i]! += w[(expert * outputs + o) * inputs + i]! * seed[pair * outputs + o]!;
+          dw[(expert * outputs + o) * inputs + i]! += x[row + i]! * seed[pair * outputs + o]!;
+        }
+      }
+    });
+    assertClose(await input.grad!.read(), dx);
+    assertClose(await weight.grad!.read(), dw);
   });
 
   it.each([1, 20])("is replayed for other experts: %i tokens", async (tokens) => {

@@ -32,8 +32,8 @@ export function expertLoads(ids: Tensor, experts: number): Tensor {
   }));
 }
 
-/** Up to so many pairs, or one an expert, each reads its expert's matrix by itself. */
-const FEW_PAIRS = 8;
+/** Up to so many pairs, or one an expert, each reads its expert's matrix by itself. An axis of a grid holds the largest number. */
+const fewPairs = (experts: number): number => Math.min(Math.max(8, experts), 65_535);
 
 /**
  * Sorts the pairs (token, choice) by expert, on the device: a stable counting sort. Shapes follow from those of the ids alone, so
@@ -45,7 +45,7 @@ const FEW_PAIRS = 8;
 export function groupByExpert(ids: Tensor, experts: number): ExpertRows {
   checkRows(ids, experts, "groupByExpert");
   const { engine } = ids;
-  const few = !engine.gradEnabled && ids.size <= Math.max(FEW_PAIRS, experts);
+  const few = !engine.gradEnabled && ids.size <= fewPairs(experts);
   return engine.scope(() => engine.noGrad(() => {
     const own = contiguous(ids);
     return { ids: own, experts, sorted: few ? undefined : sortPairs(own, experts) };
@@ -83,18 +83,18 @@ export function expertLinear(x: Tensor, weight: Tensor, rows: ExpertRows): Tenso
   return engine.scope(() => {
     const [source, w] = engine.noGrad(() => [contiguous(x), contiguous(weight)] as const);
     const sorted = rows.sorted ?? (learns ? engine.noGrad(() => sortPairs(ids, experts)) : undefined);
-    const y = engine.noGrad(() => (sorted === undefined ? fewProduct(source, w, ids, fan) : sortedProduct(source, w, sorted, fan, false)).reshape([tokens, active, outputs]));
+    const y = engine.noGrad(() => (sorted === undefined ? fewProduct(source, w, ids, fan) : sortedProduct(source, w, sorted, !perToken, false)).reshape([tokens, active, outputs]));
     if (sorted === undefined) return y;
-    const { order, starts, tiles, tile } = sorted;
+    const { order, tokens: rowsOfPairs, starts, tiles, tile } = sorted;
     return link(y, {
       name: "expertLinear",
       inputs: [x, weight],
-      saves: [source, w, order, starts, tiles],
-      backward: (grad, [savedX, savedW, savedOrder, savedStarts, savedTiles]) => {
-        const pairs: SortedPairs = { order: savedOrder!, starts: savedStarts!, tiles: savedTiles!, tile };
+      saves: [source, w, order, rowsOfPairs, starts, tiles],
+      backward: (grad, [savedX, savedW, savedOrder, savedTokens, savedStarts, savedTiles]) => {
+        const pairs: SortedPairs = { order: savedOrder!, tokens: savedTokens!, starts: savedStarts!, tiles: savedTiles!, tile };
         const g = contiguous(grad);
-        const dx = x.requiresGrad ? sortedProduct(g, savedW!, pairs, 1, true).reshape([tokens, active, inputs]) : undefined;
-        return [dx && perToken ? sum(dx, [1]) : dx, weight.requiresGrad ? weightProduct(g, savedX!, pairs, fan, experts) : undefined];
+        const dx = x.requiresGrad ? sortedProduct(g, savedW!, pairs, true, true).reshape([tokens, active, inputs]) : undefined;
+        return [dx && perToken ? sum(dx, [1]) : dx, weight.requiresGrad ? weightProduct(g, savedX!, pairs, !perToken, experts) : undefined];
       },
     });
   });

@@ -1,4 +1,5 @@
 import { wgsl } from "@polyhead/gpu";
+import { expertBases, expertRows, type ExpertRowsOf } from "./experts.ts";
 import type { MatmulSpec } from "./spec.ts";
 
 /*
@@ -13,6 +14,8 @@ interface Operand {
   readonly stride: string;
   readonly alongK: boolean;
   readonly vec: boolean;
+  /** Where rows do not follow each other in memory. */
+  readonly sorted?: ExpertRowsOf | undefined;
 }
 
 const QUAD = [0, 1, 2, 3] as const;
@@ -26,18 +29,19 @@ function words(name: "a" | "b", vec: boolean, half: boolean): string {
 }
 
 /** `loadA(base, row, k)`: along K, four k of one row; across K, four rows at one k. */
-function loader({ name, rows, stride, alongK, vec }: Operand, guard: boolean): string {
+function loader({ name, rows, stride, alongK, vec, sorted }: Operand, guard: boolean): string {
+  const { row = `min(row, ${rows} - 1u)`, step = (k: string): string => k, inner = "params.k" } = sorted ?? {};
   const head = `fn load${name.toUpperCase()}(base: u32, row: u32, k: u32) -> vec4f`;
   const four = (at: string): string => `vec4f(${QUAD.map((i) => `${name}1(at + ${at}[${i}])`).join(", ")})`;
-  const safeK = guard ? "min(k, params.k - 1u)" : "k";
-  const zeroed = (value: string): string => (guard ? `select(vec4f(0.0), ${value}, k < params.k)` : value);
+  const safeK = step(guard ? `min(k, ${inner} - 1u)` : "k");
+  const zeroed = (value: string): string => (guard ? `select(vec4f(0.0), ${value}, k < ${inner})` : value);
   if (alongK && vec) {
     const k = guard ? "min(k, params.k - 4u)" : "k";
-    return wgsl`${head} { return ${zeroed(`${name}4(base + min(row, ${rows} - 1u) * ${stride} + ${k})`)}; }`;
+    return wgsl`${head} { return ${zeroed(`${name}4(base + ${row} * ${stride} + ${k})`)}; }`;
   }
   if (alongK) {
     return wgsl`${head} {
-  let at = base + min(row, ${rows} - 1u) * ${stride};
+  let at = base + ${row} * ${stride};
   let i = vec4u(k, k + 1u, k + 2u, k + 3u);
   let j = ${guard ? "min(i, vec4u(params.k - 1u))" : "i"};
   let v = ${four("j")};
@@ -54,11 +58,13 @@ function loader({ name, rows, stride, alongK, vec }: Operand, guard: boolean): s
 
 /** Loaders of both operands. `guard` makes any k safe to ask for, not only those below K. */
 export function loaders(spec: MatmulSpec, guard: boolean): string {
+  const { declarations, a, b } = expertRows(spec);
   return wgsl`${[
+    ...declarations,
     words("a", spec.vecA, false),
     words("b", spec.vecB, spec.half),
-    loader({ name: "a", rows: "params.m", stride: "params.lda", alongK: !spec.transA, vec: spec.vecA }, guard),
-    loader({ name: "b", rows: "params.n", stride: "params.ldb", alongK: spec.transB, vec: spec.vecB }, guard),
+    loader({ name: "a", rows: "params.m", stride: "params.lda", alongK: !spec.transA, vec: spec.vecA, sorted: a }, guard),
+    loader({ name: "b", rows: "params.n", stride: "params.ldb", alongK: spec.transB, vec: spec.vecB, sorted: b }, guard),
   ]}`;
 }
 
@@ -74,8 +80,13 @@ export function quadOfB(spec: MatmulSpec, id: string | number, column: string, k
   ]}`;
 }
 
+/** How long K is for this workgroup. */
+export const innerOf = ({ experts }: MatmulSpec): string => (experts === undefined ? "params.k" : "span");
+
 /** Declares where this workgroup's batch starts. `group.z` counts over up to three batch axes. */
-export const BATCH_BASES: string = wgsl`
+export const basesOf = ({ experts }: MatmulSpec): string => (experts === undefined ? BATCH_BASES : expertBases(experts));
+
+const BATCH_BASES = wgsl`
   let batch = vec3u(group.z / (params.n1 * params.n2), (group.z / params.n2) % params.n1, group.z % params.n2);
   let aStart = params.aAt + dot(batch, vec3u(params.a0, params.a1, params.a2));
   let bStart = params.bAt + dot(batch, vec3u(params.b0, params.b1, params.b2));

@@ -1,4 +1,5 @@
 import { wgsl, type BindingSpec } from "@polyhead/gpu";
+import { expertStore } from "./experts.ts";
 import type { MatmulSpec } from "./spec.ts";
 
 /** The buffers beside A, B and C that an epilogue asks for, in the order in which they are bound. */
@@ -32,7 +33,7 @@ export function storer(spec: MatmulSpec): string {
   const head = wgsl`${epilogue.activation ?? ""}
 fn store(z: u32, cBase: u32, row: u32, column: u32, sum: vec4f) {
   if (row >= params.m || column >= params.n) { return; }
-  let at = cBase + row * params.ldc + column;
+  ${spec.experts === "products" ? expertStore : "let at = cBase + row * params.ldc + column;"}
   let flat = (z * params.m + row) * params.n + column;`;
   if (vecC) {
     return wgsl`${head}

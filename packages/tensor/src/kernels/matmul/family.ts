@@ -1,6 +1,6 @@
-import { defineKernel, kernelFamily, type BindingSpec, type Kernel, type ParamType } from "@polyhead/gpu";
+import { defineKernel, kernelFamily, type BindingSpec, type Feature, type Kernel, type ParamType } from "@polyhead/gpu";
 import { extraBindings, type Extra } from "./epilogue.ts";
-import { templateName, type MatmulSpec } from "./spec.ts";
+import { templateName, type MatmulSpec, type MatmulTemplate } from "./spec.ts";
 import { registerTile, subgroupTile, workgroupTile } from "./tiles.ts";
 import { vectorTile } from "./vector.ts";
 
@@ -22,7 +22,8 @@ const PARAMS: Record<Scalar, ParamType> = {
 export type MatmulParams = Record<Scalar, number>;
 export type MatmulKernel = Kernel<"a" | "b" | "c" | Extra, Scalar>;
 
-function codeOf(spec: MatmulSpec): string {
+/** The code of a kernel, after its bindings and scalars. */
+export function codeOf(spec: MatmulSpec): string {
   switch (spec.template.kind) {
     case "subgroup":
       return subgroupTile(spec, spec.template);
@@ -35,22 +36,27 @@ function codeOf(spec: MatmulSpec): string {
   }
 }
 
-/** C = epilogue(alpha · op(A) · op(B)), batched. */
-export const matmulKernel: (spec: MatmulSpec) => MatmulKernel = kernelFamily((spec: MatmulSpec): MatmulKernel => {
-  const { template, transA, transB, vecA, vecB, vecC, half, epilogue } = spec;
-  const bindings: Record<string, BindingSpec> = {
+/** A, B and C. */
+export function operandBindings({ vecA, vecB, vecC, half }: MatmulSpec): Record<"a" | "b" | "c", BindingSpec> {
+  return {
     a: vecA ? "read array<vec4f>" : "read array<f32>",
     b: half ? (vecB ? "read array<vec2u>" : "read array<u32>") : vecB ? "read array<vec4f>" : "read array<f32>",
     c: vecC ? "write array<vec4f>" : "write array<f32>",
-    ...extraBindings(spec),
   };
-  const usesSubgroups = template.kind === "subgroup" || (template.kind === "vector" && template.meet === "subgroup");
+}
+
+export const featuresOf = (template: MatmulTemplate): readonly Feature[] =>
+  template.kind === "subgroup" || (template.kind === "vector" && template.meet === "subgroup") ? ["subgroups"] : [];
+
+/** C = epilogue(alpha · op(A) · op(B)), batched. */
+export const matmulKernel: (spec: MatmulSpec) => MatmulKernel = kernelFamily((spec: MatmulSpec): MatmulKernel => {
+  const { template, transA, transB, half, epilogue } = spec;
   const traits = [`${transA ? "t" : "n"}${transB ? "t" : "n"}`, ...(half ? ["f16"] : []), ...Object.keys(epilogue).filter((key) => epilogue[key as keyof typeof epilogue] !== false)];
   return defineKernel<string, Scalar>({
     name: `matmul ${traits.join("+")} ${templateName(template)}`,
-    bindings,
+    bindings: { ...operandBindings(spec), ...extraBindings(spec) },
     params: PARAMS,
-    ...(usesSubgroups && { enable: ["subgroups"] as const }),
+    enable: featuresOf(template),
     code: codeOf(spec),
   }) as MatmulKernel;
 });

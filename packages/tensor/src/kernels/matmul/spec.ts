@@ -70,6 +70,8 @@ export interface MatmulSpec {
   readonly half: boolean;
   /** Sums over a batch axis too (a gradient of something that was broadcast). */
   readonly reduce: boolean;
+  /** Rows find their matrix through a routing, in place of a batch: see experts.ts. */
+  readonly experts?: "products" | "weights";
   readonly epilogue: Epilogue;
 }
 

@@ -1,5 +1,5 @@
 import { wgsl } from "@polyhead/gpu";
-import { BATCH_BASES, loaders, overReduced, quadOfB } from "./access.ts";
+import { basesOf, innerOf, loaders, overReduced, quadOfB } from "./access.ts";
 import { storer } from "./epilogue.ts";
 import type { MatmulSpec, RegisterTemplate, SubgroupTemplate, WorkgroupTemplate } from "./spec.ts";
 
@@ -69,13 +69,13 @@ ${loaders(spec, spec.ragged)}
 ${storer(spec)}
 @compute @workgroup_size(${lanes})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-${BATCH_BASES}
+${basesOf(spec)}
   let row0 = group.y * ${rows}u;
   let column0 = group.x * ${lanes * 4 * t.quads}u + lane * 4u;
   ${sums(t)}
 ${overReduced(
   spec,
-  wgsl`for (var k = 0u; k < params.k; k += 4u) {
+  wgsl`for (var k = 0u; k < ${innerOf(spec)}; k += 4u) {
   ${spec.transA ? range(loadsAcross).map(loadAcross) : range(Math.ceil(rows / lanes)).map(loadAlong)}
   ${range(t.quads).map((q) => quadOfB(spec, q, column(q), "k"))}
   ${products(t, spec.transA, (r) => `subgroupBroadcast(av${Math.floor(r / lanes)}, ${r % lanes}u)`, across)}
@@ -93,13 +93,13 @@ ${loaders(spec, spec.ragged)}
 ${storer(spec)}
 @compute @workgroup_size(${t.x * t.y})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-${BATCH_BASES}
+${basesOf(spec)}
   let row0 = group.y * ${t.rows * t.y}u${t.y > 1 ? ` + thread / ${t.x}u * ${t.rows}u` : ""};
   let column0 = group.x * ${t.x * 4 * t.quads}u + thread % ${t.x}u * 4u;
   ${sums(t)}
 ${overReduced(
   spec,
-  wgsl`for (var k = 0u; k < params.k; k += 4u) {
+  wgsl`for (var k = 0u; k < ${innerOf(spec)}; k += 4u) {
   ${range(t.quads).map((q) => quadOfB(spec, q, column(q), "k"))}
   ${products(
     t,
@@ -145,14 +145,14 @@ ${loaders(spec, true)}
 ${storer(spec)}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-${BATCH_BASES}
+${basesOf(spec)}
   let tx = thread % ${x}u; let ty = thread / ${x}u;
   let row0 = group.y * ${y * rows}u;
   let column0 = group.x * ${groupsN * 4}u;
   ${sums(t)}
 ${overReduced(
   spec,
-  wgsl`for (var begin = 0u; begin < params.k; begin += ${depth}u) {
+  wgsl`for (var begin = 0u; begin < ${innerOf(spec)}; begin += ${depth}u) {
   workgroupBarrier();
   ${fillA}
   ${fillB}

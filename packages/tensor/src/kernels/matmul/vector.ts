@@ -1,5 +1,5 @@
 import { wgsl } from "@polyhead/gpu";
-import { BATCH_BASES, loaders, overReduced, quadOfB } from "./access.ts";
+import { basesOf, innerOf, loaders, overReduced, quadOfB } from "./access.ts";
 import { storer } from "./epilogue.ts";
 import type { MatmulSpec, VectorTemplate } from "./spec.ts";
 
@@ -28,14 +28,14 @@ ${loaders(spec, spec.ragged)}
 ${storer(spec)}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) group: vec3u, ${lane}) {
-${BATCH_BASES}
+${basesOf(spec)}
   let row = group.y;
   let column = (group.x * ${x}u + ${column}) * 4u;
   let slice = ${slice};
   var sum = vec4f(0.0);
 ${overReduced(
   spec,
-  wgsl`for (var k = slice * 4u; k < params.k; k += ${slices * 4}u) {
+  wgsl`for (var k = slice * 4u; k < ${innerOf(spec)}; k += ${slices * 4}u) {
   let four = loadA(aBase, row, k);
   ${quadOfB(spec, 0, "column", "k")}
   sum += four.x * b0_0 + four.y * b1_0 + four.z * b2_0 + four.w * b3_0;
