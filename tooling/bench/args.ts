@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 
-const benches = ["matmul", "train", "attention", "flex"] as const;
+const benches = ["matmul", "train", "attention", "flex", "decode"] as const;
 export type Bench = (typeof benches)[number];
 
 const kernels = ["flash", "reference"] as const;

@@ -26,10 +26,20 @@ export interface Runner {
   readonly yardstick?: Yardstick;
   /** Figures to print beside the time, such as dispatches a step; read once, after the race. */
   facts?(): Facts;
+  /** Of a decoder: what the report shows beside its time; read once, after the race. */
+  decoding?(): Decoding;
   close?(): void;
 }
 
 export type Facts = Record<string, number | string>;
+
+/** What a decoder costs beside its time. */
+export interface Decoding {
+  /** Main-thread time to send a token's work, in µs. */
+  readonly jsMicroseconds?: number;
+  /** Of its cache of keys and values, or of latents. */
+  readonly bytes?: number;
+}
 
 /** Work of another kind than the case's. */
 export interface Yardstick {

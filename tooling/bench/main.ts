@@ -4,12 +4,14 @@ import { chosen, readArgs, usage, type Args, type Bench } from "./args.ts";
 import { attentionCase, attentionGroups, type AttentionCase } from "./cases/attention.ts";
 import type { AttentionProblem } from "./cases/attention-problem.ts";
 import { withRatios } from "./cases/attention-ratios.ts";
+import { decodeCases } from "./cases/decode.ts";
 import { flexCase, flexGroups } from "./cases/flex.ts";
 import { withBars } from "./cases/flex-ratios.ts";
 import { matmulCases } from "./cases/matmul.ts";
 import { trainCase } from "./cases/train.ts";
 import type { Case, Contender } from "./contender.ts";
 import { ourFlash, oursUntuned, ourUnfused } from "./ours/attention.ts";
+import { ourDecoder } from "./ours/decode.ts";
 import { ourFlex } from "./ours/flex.ts";
 import { fmaCeiling } from "./ours/fma-ceiling.ts";
 import { ourGpt } from "./ours/gpt.ts";
@@ -19,6 +21,7 @@ import { copyYardsticks, matmulYardstick } from "./ours/yardsticks.ts";
 import { jaxAttention } from "./peers/jax-attention.ts";
 import { jaxGpt } from "./peers/jax-gpt.ts";
 import { jaxMatmul } from "./peers/jax-matmul.ts";
+import { ortDecoder } from "./peers/onnx-decode.ts";
 import { onnxOps, ortCpu, ortWebgpu } from "./peers/onnx-attention.ts";
 import { tfjsAttention } from "./peers/tfjs-attention.ts";
 import { tfjsGpt } from "./peers/tfjs-gpt.ts";
@@ -53,12 +56,23 @@ const run: Record<Bench, (args: Args, adapter: string) => Promise<void>> = {
       for (const lines of withBars(raced)) print(lines, args);
     }
   },
+  async decode(args, adapter) {
+    const contests = decodeCases(chosen([...ourDecoders, ortDecoder], args.only));
+    const results = await raceTogether(contests, { ...args, note: noteOf("decode") });
+    contests.forEach((contest, i) => { print(linesOf(contest, results[i] ?? [], adapter), args); });
+  },
   async train(args, adapter) {
     const kernels = args.kernels.length === 0 ? [undefined] : args.kernels;
     const ours = kernels.flatMap((kernel) => args.replay.map((replay) => ourGpt({ ...(kernel !== undefined && { kernel }), replay })));
     await show(trainCase(chosen([...ours, jaxGpt("webgpu"), jaxGpt("wasm"), tfjsGpt], args.only)), args, adapter);
   },
 };
+
+const ourDecoders = [
+  ourDecoder({ dtype: "f32", replay: true }),
+  ourDecoder({ dtype: "f32", replay: false }),
+  ourDecoder({ dtype: "f16", replay: true }),
+];
 
 /** Everybody who can do a case. */
 function attentionContenders({ purpose, shape }: AttentionCase): Contender<AttentionProblem>[] {

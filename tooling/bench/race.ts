@@ -1,4 +1,4 @@
-import type { Case, Contender, Facts, Output, Role, Runner } from "./contender.ts";
+import type { Case, Contender, Decoding, Facts, Output, Role, Runner } from "./contender.ts";
 
 export interface Result {
   readonly contender: string;
@@ -17,6 +17,7 @@ export interface Result {
   readonly flops?: number;
   readonly bytes?: number;
   readonly facts?: Facts;
+  readonly decoding?: Decoding;
 }
 
 export interface RaceOptions {
@@ -161,6 +162,7 @@ function judge(racer: Racer): Result {
   if (failure !== undefined) return { contender, role, verdict: "failed", reason: failure, firstMs, maxError };
   const right = maxError <= contest.tolerance;
   const facts = runner.facts?.();
+  const decoding = runner.decoding?.();
   return {
     contender,
     role,
@@ -172,6 +174,7 @@ function judge(racer: Racer): Result {
     maxError,
     ...(runner.yardstick && { flops: runner.yardstick.flops, bytes: runner.yardstick.bytes }),
     ...(facts ? { facts } : {}),
+    ...(decoding ? { decoding } : {}),
   };
 }
 

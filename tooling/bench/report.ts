@@ -18,6 +18,12 @@ export interface Line {
   readonly leastMs: number | null;
   readonly firstMs: number | null;
   readonly stepsPerSecond?: number;
+  /** decode: a token is what `ms` is for. */
+  readonly tokensPerSecond?: number;
+  /** Main-thread time to send a token's work. */
+  readonly jsMicroseconds?: number;
+  /** Of the cache. */
+  readonly bytes?: number;
   readonly ceilingGflops?: number;
   /** Set where peers were made to wait as we do; see `--wait-alike`. */
   readonly waitAlike?: true;
@@ -49,6 +55,9 @@ export function linesOf<Problem>(contest: Case<Problem>, results: readonly Resul
       leastMs: finite(result.leastMs),
       firstMs: finite(result.firstMs),
       ...(contest.bench === "train" && ms !== undefined ? { stepsPerSecond: sixDigits(1000 / ms) } : {}),
+      ...(contest.bench === "decode" && ms !== undefined && role !== "yardstick" ? { tokensPerSecond: sixDigits(1000 / ms) } : {}),
+      ...(result.decoding?.jsMicroseconds === undefined ? {} : { jsMicroseconds: sixDigits(result.decoding.jsMicroseconds) }),
+      ...(result.decoding?.bytes === undefined ? {} : { bytes: result.decoding.bytes }),
       ...(contest.ceilingGflops === undefined ? {} : { ceilingGflops: sixDigits(contest.ceilingGflops) }),
       ...(bytes === 0 || ms === undefined ? {} : { gigabytesPerSecond: sixDigits(bytes / ms / 1e6) }),
       ...(result.reason === undefined ? {} : { reason: result.reason }),
@@ -78,7 +87,11 @@ export function table(lines: readonly Line[]): string {
 
 function numbers(line: Line, ms: number, fastest: number): string {
   const times = line.rank === null ? "      -" : `×${(ms / fastest).toFixed(2)}`.padStart(7);
-  const rate = line.stepsPerSecond === undefined ? "" : `${line.stepsPerSecond.toFixed(2).padStart(8)} steps/s`;
+  const steps = line.stepsPerSecond === undefined ? "" : `${line.stepsPerSecond.toFixed(2).padStart(8)} steps/s`;
+  const tokens = line.tokensPerSecond === undefined ? "" : `${line.tokensPerSecond.toFixed(2).padStart(8)} tokens/s`;
+  const js = line.jsMicroseconds === undefined ? "" : `${line.jsMicroseconds.toFixed(0).padStart(7)} µs of JS`;
+  const cache = line.bytes === undefined ? "" : `  cache ${line.bytes.toLocaleString("en")} bytes`;
+  const rate = `${steps}${tokens}${js}${cache}`;
   const error = `error ${line.maxError === null ? "NaN" : line.maxError.toExponential(1)}`;
   const verdict = line.right ? "" : `  WRONG: ${line.reason ?? ""}`;
   const flops = line.gflops === null ? " ".repeat(16) : `${line.gflops.toFixed(2).padStart(8)} GFLOP/s`;

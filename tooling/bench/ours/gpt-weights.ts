@@ -1,4 +1,6 @@
-import type { GptProblem } from "../cases/gpt-problem.ts";
+interface Weights {
+  readonly weights: Readonly<Record<string, { readonly shape: readonly number[]; readonly data: Float32Array }>>;
+}
 
 /** How our parameters are called in the bench's problem; per layer, `blocks.N.` becomes `N.`. */
 const whole: Readonly<Record<string, string>> = {
@@ -22,7 +24,7 @@ const perLayer: Readonly<Record<string, string>> = {
  *
  * @throws Error for a parameter that the problem does not have: our model is then another one than the peers'.
  */
-export function weightFor(name: string, { weights }: GptProblem): Float32Array {
+export function weightFor(name: string, { weights }: Weights): Float32Array {
   const [, layer, part, kind] = /^blocks\.(\d+)\.(\w+\.\w+)\.(weight|bias)$/.exec(name) ?? [];
   const theirs = layer === undefined ? whole[name] : `${layer}.${perLayer[part ?? ""] ?? "?"}.${kind ?? "?"}`;
   const weight = weights[theirs ?? ""];
