@@ -53,7 +53,7 @@ export interface Pretrained<M> {
   readonly generation: GenerationDefaults;
   readonly report: LoadReport;
   /** Frees the model's memory. */
-  dispose(): void;
+  readonly dispose: () => void;
 }
 
 /** What a model must have to be filled. */
