@@ -3,7 +3,7 @@ import { mha, reference } from "@polyhead/attn-mha";
 import { none } from "@polyhead/core";
 import { tied } from "@polyhead/embed-tied";
 import { untied } from "@polyhead/embed-untied";
-import { decoder } from "@polyhead/model";
+import { decoder, encoder, encoderDecoder } from "@polyhead/model";
 import { layer } from "@polyhead/norm-layer";
 import { rms } from "@polyhead/norm-rms";
 import { learned, sinusoidal } from "@polyhead/pos-absolute";
@@ -21,5 +21,5 @@ export const transformers: readonly [
   typeof layer, typeof rms,
   typeof tied, typeof untied,
   typeof flash, typeof reference,
-  typeof decoder,
-] = Object.freeze([mha, rope, alibi, t5, learned, sinusoidal, none, layer, rms, tied, untied, flash, reference, decoder] as const);
+  typeof decoder, typeof encoder, typeof encoderDecoder,
+] = Object.freeze([mha, rope, alibi, t5, learned, sinusoidal, none, layer, rms, tied, untied, flash, reference, decoder, encoder, encoderDecoder] as const);

@@ -8,6 +8,7 @@ const isPlugin = (value: unknown): value is { kind: string; name: string; spec: 
 it("a lab of a preset keeps its types: a name that no plugin has does not compile", () => {
   const lab = createLab(...transformers);
   expect(lab.find("position", "rope").name).toBe("rope");
+  expect(lab.names("architecture")).toEqual(["decoder", "encoder", "encoder-decoder"]);
   // @ts-expect-error -- 'rotary' is no position
   expect(() => lab.model({ layers: 1, width: 8, vocab: 4, context: 4, attention: { use: "mha", heads: 2 }, position: { use: "rotary" }, norm: { use: "rms" }, embedding: { use: "tied" } }, undefined)).toThrow(/LAB_UNKNOWN.*rotary/s);
 });
