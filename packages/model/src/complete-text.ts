@@ -1,6 +1,8 @@
-import type { DecoderModel } from "./decoder.ts";
+import type { EncoderDecoderModel } from "./encoder-decoder.ts";
 import type { StopReason } from "./generate-options.ts";
-import { encodePrompts, textRows, type GenerateTextOptions, type Prompt } from "./generate-text.ts";
+import { textRows, type GenerateTextOptions } from "./generate-text.ts";
+import type { LanguageModel } from "./language-model.ts";
+import { encodePrompts, type Prompt } from "./prompts.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** The whole continuation of a prompt. */
@@ -36,7 +38,7 @@ export interface TextTiming {
  *
  * @throws PolyheadError what `generateText` throws.
  */
-export async function completeText(model: DecoderModel, tokenizer: Tokenizer, prompt: Prompt, options: CompleteTextOptions): Promise<CompletedText & { readonly timing: TextTiming }> {
+export async function completeText(model: LanguageModel | EncoderDecoderModel, tokenizer: Tokenizer, prompt: Prompt, options: CompleteTextOptions): Promise<CompletedText & { readonly timing: TextTiming }> {
   const { rows, timing } = await completeTexts(model, tokenizer, [prompt], options);
   return { ...rows[0]!, timing };
 }
@@ -46,7 +48,7 @@ export async function completeText(model: DecoderModel, tokenizer: Tokenizer, pr
  *
  * @throws PolyheadError what `generateText` throws.
  */
-export async function completeTexts(model: DecoderModel, tokenizer: Tokenizer, prompts: readonly Prompt[], { onText, ...options }: CompleteTextOptions): Promise<{ readonly rows: readonly CompletedText[]; readonly timing: TextTiming }> {
+export async function completeTexts(model: LanguageModel | EncoderDecoderModel, tokenizer: Tokenizer, prompts: readonly Prompt[], { onText, ...options }: CompleteTextOptions): Promise<{ readonly rows: readonly CompletedText[]; readonly timing: TextTiming }> {
   const encoded = encodePrompts(tokenizer, prompts);
   const rows = encoded.map(() => ({ text: "", ids: [] as number[] }));
   const start = performance.now();

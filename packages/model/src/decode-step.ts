@@ -1,6 +1,6 @@
 import { formula, PolyheadError, type KvCache } from "@polyhead/core";
 import { map, type Engine, type RecordedStep, type Tensor } from "@polyhead/tensor";
-import type { DecoderModel } from "./decoder.ts";
+import type { LanguageModel } from "./language-model.ts";
 
 /** Whether decode steps are replayed: `auto` does so where it can, `true` insists, `false` never does. */
 export type DecodeReplay = boolean | "auto";
@@ -33,7 +33,7 @@ const afterPadding = formula({ position: "i32", start: "i32" })`max(position - s
 export class DecodeStep {
   /** What the next step reads and then replaces: u32 `[B, 1]`. */
   readonly ids: Tensor;
-  readonly #model: DecoderModel;
+  readonly #model: LanguageModel;
   readonly #engine: Engine;
   readonly #options: DecodeStepOptions;
   readonly #step: Live;
@@ -42,7 +42,7 @@ export class DecodeStep {
   #now = 0;
 
   /** @throws PolyheadError `MODEL_REPLAY` where replay is insisted on and the cache does not allow it. */
-  constructor(model: DecoderModel, options: DecodeStepOptions) {
+  constructor(model: LanguageModel, options: DecodeStepOptions) {
     this.#model = model;
     this.#engine = model.engine;
     this.#options = options;

@@ -1,7 +1,7 @@
 import { PolyheadError } from "@polyhead/core";
-import type { DecoderModel } from "./decoder.ts";
 import { checkOptions, type GenerateBatchOptions, type GenerateOptions, type StopReason } from "./generate-options.ts";
 import { generateRows } from "./generate-rows.ts";
+import type { LanguageModel } from "./language-model.ts";
 
 /** An id that a row of a batch chose. */
 export interface BatchToken {
@@ -22,7 +22,7 @@ export interface BatchToken {
  * impossible options, `MODEL_LOGITS` naming step and row where logits are no numbers, `MODEL_REPLAY` where replay is insisted on and
  * impossible.
  */
-export function generateBatch(model: DecoderModel, prompts: readonly (readonly number[])[], options: GenerateBatchOptions): AsyncGenerator<BatchToken, readonly StopReason[], void> {
+export function generateBatch(model: LanguageModel, prompts: readonly (readonly number[])[], options: GenerateBatchOptions): AsyncGenerator<BatchToken, readonly StopReason[], void> {
   return endingRows(model, prompts, { ...options, whenFull: "stop" });
 }
 
@@ -33,7 +33,7 @@ const atStopIds: EndOfRow = (_, isStop) => (isStop ? "stop-id" : undefined);
 
 /** `generateBatch` for a caller who says where rows end: `ends` is asked about every token before it is given. */
 export async function* endingRows(
-  model: DecoderModel,
+  model: LanguageModel,
   prompts: readonly (readonly number[])[],
   options: GenerateOptions,
   ends: EndOfRow = atStopIds,

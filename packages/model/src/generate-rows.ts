@@ -1,9 +1,9 @@
-import { PolyheadError } from "@polyhead/core";
 import type { Tensor } from "@polyhead/tensor";
 import { Chooser } from "./choose.ts";
 import { DecodeStep } from "./decode-step.ts";
-import type { DecoderModel } from "./decoder.ts";
 import type { CheckedOptions, StopReason } from "./generate-options.ts";
+import type { LanguageModel } from "./language-model.ts";
+import { checkPrompts } from "./prompts.ts";
 
 /** Steps that are sent before the ids of an earlier one have come back: the device need not wait for the reader. */
 const AHEAD = 2;
@@ -15,7 +15,7 @@ const AHEAD = 2;
  *
  * @returns why no more come: `length`, `context` or `aborted`
  */
-export async function* generateRows(model: DecoderModel, prompts: readonly (readonly number[])[], options: CheckedOptions): AsyncGenerator<ArrayLike<number>, StopReason, void> {
+export async function* generateRows(model: LanguageModel, prompts: readonly (readonly number[])[], options: CheckedOptions): AsyncGenerator<ArrayLike<number>, StopReason, void> {
   const { engine, spec } = model;
   const { tokens, chunk, replay = "auto", onNotice, signal } = options;
   const aborted = (): boolean => signal?.aborted === true;
@@ -75,20 +75,11 @@ export async function* generateRows(model: DecoderModel, prompts: readonly (read
   }
 }
 
-function checkPrompts(prompts: readonly (readonly number[])[], context: number): void {
-  if (prompts.length === 0) throw new PolyheadError("MODEL_PROMPT", "there is no prompt", "give at least one");
-  prompts.forEach(({ length }, row) => {
-    const which = prompts.length === 1 ? "the prompt" : `prompt ${row}`;
-    if (length === 0) throw new PolyheadError("MODEL_PROMPT", `${which} is empty`, "start from at least one token");
-    if (length > context) throw new PolyheadError("MODEL_CONTEXT", `${which} has ${length} tokens; this model's context holds ${context}`, "cut the prompt to its last tokens, or build the model with a longer context");
-  });
-}
-
 /** Rows of equal length, filled on the left: padding is never seen, so any id will do. */
 const padded = (rows: readonly (readonly number[])[], longest: number): number[] => rows.flatMap((ids) => [...new Array<number>(longest - ids.length).fill(0), ...ids]);
 
 /** First key row of every sequence, i32 [B], and the positions of all rows, u32 [B, longest]. */
-function leftPadding({ engine }: DecoderModel, prompts: readonly (readonly number[])[], longest: number): { readonly starts: Tensor; readonly positions: Tensor } {
+function leftPadding({ engine }: LanguageModel, prompts: readonly (readonly number[])[], longest: number): { readonly starts: Tensor; readonly positions: Tensor } {
   const starts = prompts.map(({ length }) => longest - length);
   const positions = starts.flatMap((start) => Array.from({ length: longest }, (_, row) => Math.max(0, row - start)));
   return {

@@ -1,12 +1,11 @@
 import { PolyheadError } from "@polyhead/core";
-import type { DecoderModel } from "./decoder.ts";
+import type { EncoderDecoderModel } from "./encoder-decoder.ts";
 import { endingRows } from "./generate-batch.ts";
-import type { GenerateOptions, StopReason } from "./generate-options.ts";
+import { checkOptions, type GenerateOptions, type StopReason } from "./generate-options.ts";
+import type { LanguageModel } from "./language-model.ts";
+import { encodePrompts, openPrompts, readsPrompts, type Prompt } from "./prompts.ts";
 import { TextStream } from "./text-stream.ts";
 import type { Tokenizer } from "./tokenizer.ts";
-
-/** A text, or ids where the caller encodes by himself: a chat template writes its special tokens as text. */
-export type Prompt = string | readonly number[];
 
 export interface GenerateTextOptions extends GenerateOptions {
   /** Texts that end a row. No part of them is given, and they may begin and end within tokens. */
@@ -24,7 +23,7 @@ export interface TextPiece {
 }
 
 /**
- * Continues a text, or several at once, a piece at a time: `for await (const { text } of generateText(model, tokenizer, "Once", { tokens: 64 }))`.
+ * Continues a text, or several at once, a piece at a time; an encoder-decoder answers them: `for await (const { text } of generateText(model, tokenizer, "Once", { tokens: 64 }))`.
  * Pieces never end within a character, and the texts of a row's pieces, joined, are the decoded continuation, up to the stop string
  * if one was reached and without the stop id.
  *
@@ -32,27 +31,26 @@ export interface TextPiece {
  * @returns why each row ended
  * @throws PolyheadError what `generate` (one prompt) and `generateBatch` (a list) throw, `CONFIG_RANGE` for an empty stop string, and `TOKENIZER_VOCAB` for a tokenizer that gives ids which the model does not know.
  */
-export function generateText(model: DecoderModel, tokenizer: Tokenizer, prompts: string | readonly Prompt[], options: GenerateTextOptions): AsyncGenerator<TextPiece, readonly StopReason[], void> {
+export function generateText(model: LanguageModel | EncoderDecoderModel, tokenizer: Tokenizer, prompts: string | readonly Prompt[], options: GenerateTextOptions): AsyncGenerator<TextPiece, readonly StopReason[], void> {
   return textRows(model, tokenizer, encodePrompts(tokenizer, prompts), options);
 }
 
-/** The ids of every prompt. */
-export const encodePrompts = (tokenizer: Tokenizer, prompts: string | readonly Prompt[]): (readonly number[])[] =>
-  (typeof prompts === "string" ? [prompts] : prompts).map((prompt) => (typeof prompt === "string" ? tokenizer.encode(prompt) : prompt));
-
 /** `generateText` of ids. `onToken` hears of every id when it comes, whatever is held back of its text. */
 export async function* textRows(
-  model: DecoderModel,
+  model: LanguageModel | EncoderDecoderModel,
   tokenizer: Tokenizer,
   prompts: readonly (readonly number[])[],
   { stop = [], ...options }: GenerateTextOptions,
   onToken?: () => void,
 ): AsyncGenerator<TextPiece, readonly StopReason[], void> {
   const { vocab } = model.spec;
+  checkOptions(options, vocab);
   if (tokenizer.vocabSize > vocab) throw new PolyheadError("TOKENIZER_VOCAB", `the tokenizer gives ids below ${tokenizer.vocabSize}; this model knows ${vocab}`, "use the tokenizer that came with the model");
-  const rows = prompts.map((prompt) => new TextRow(new TextStream(tokenizer, { prompt, stop: typeof stop === "string" ? [stop] : stop })));
-  const whenFull = prompts.length === 1 ? (options.whenFull ?? "restart") : "stop";
-  const tokens = endingRows(model, prompts, { ...options, whenFull }, ({ row, id }, isStop) => rows[row]!.take(id, isStop));
+  const stops = typeof stop === "string" ? [stop] : stop;
+  const rows = prompts.map((prompt) => new TextRow(new TextStream(tokenizer, { ...(!readsPrompts(model) && { prompt }), stop: stops })));
+  const open = openPrompts(model, prompts);
+  const whenFull = prompts.length === 1 && !readsPrompts(model) ? (options.whenFull ?? "restart") : "stop";
+  const tokens = endingRows(open.model, open.prompts, { ...options, whenFull }, ({ row, id }, isStop) => rows[row]!.take(id, isStop));
   let reasons: readonly StopReason[] = [];
   try {
     for (;;) {
@@ -72,6 +70,7 @@ export async function* textRows(
     return reasons;
   } finally {
     await tokens.return([]);
+    open.dispose();
   }
 }
 

@@ -1,6 +1,6 @@
-import type { DecoderModel } from "./decoder.ts";
 import { endingRows } from "./generate-batch.ts";
 import type { GenerateOptions, StopReason } from "./generate-options.ts";
+import type { LanguageModel } from "./language-model.ts";
 
 /**
  * Continues `prompt`, one token id at a time, on a static KV cache: the first step after the prompt is recorded and the others
@@ -10,7 +10,7 @@ import type { GenerateOptions, StopReason } from "./generate-options.ts";
  * @returns why it ended
  * @throws PolyheadError what `generateBatch` throws; a prompt that is longer than the context is cut to its last tokens where the context restarts.
  */
-export async function* generate(model: DecoderModel, prompt: readonly number[], options: GenerateOptions): AsyncGenerator<number, StopReason, void> {
+export async function* generate(model: LanguageModel, prompt: readonly number[], options: GenerateOptions): AsyncGenerator<number, StopReason, void> {
   const tokens = endingRows(model, [prompt], { whenFull: "restart", ...options });
   try {
     for (;;) {

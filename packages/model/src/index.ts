@@ -9,7 +9,8 @@ export { parseOrder, sandwichOrder, spellOrder, type Letter, type OrderOptions, 
 export { feedForward, type Activation, type FeedForward, type FeedForwardConfig } from "./feed-forward.ts";
 export { generate } from "./generate.ts";
 export { generateBatch, type BatchToken } from "./generate-batch.ts";
-export { generateText, type GenerateTextOptions, type Prompt, type TextPiece } from "./generate-text.ts";
+export { generateText, type GenerateTextOptions, type TextPiece } from "./generate-text.ts";
+export type { Prompt } from "./prompts.ts";
 export { completeText, completeTexts, type CompletedText, type CompleteTextOptions, type TextTiming } from "./complete-text.ts";
 export { cacheBytes, describeText } from "./describe-text.ts";
 export { TextStream, type TextStreamOptions } from "./text-stream.ts";

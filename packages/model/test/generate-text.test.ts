@@ -2,7 +2,7 @@ import { openNodeGpu } from "@polyhead/gpu-node";
 import { createEngine } from "@polyhead/tensor";
 import { afterAll, describe, expect, it } from "vitest";
 import { completeText, completeTexts, generateText, type GenerateTextOptions, type StopReason, type TextPiece, type Tokenizer } from "../src/index.ts";
-import { small } from "./parts.ts";
+import { small, smallEncoderDecoder } from "./parts.ts";
 
 const gpu = await openNodeGpu({ limits: "default", features: "none", poison: true });
 const engine = createEngine(gpu, { seed: 5 });
@@ -24,9 +24,9 @@ interface Row {
   reason?: StopReason;
 }
 
-async function rows(prompts: string | readonly string[], options: GenerateTextOptions): Promise<Row[]> {
+async function rows(prompts: string | readonly string[], options: GenerateTextOptions, of: Parameters<typeof generateText>[0] = model): Promise<Row[]> {
   const all: Row[] = Array.from({ length: typeof prompts === "string" ? 1 : prompts.length }, () => ({ text: "", ids: [], pieces: [] }));
-  const run = generateText(model, tokenizer, prompts, options);
+  const run = generateText(of, tokenizer, prompts, options);
   for (;;) {
     const { done, value } = await run.next();
     if (done === true) {
@@ -109,5 +109,39 @@ describe("text that is generated", () => {
     await expect(completeText(model, { ...tokenizer, vocabSize: 8 }, "a", DRAWN)).rejects.toThrow(/TOKENIZER_VOCAB.*ids below 8.*knows 7/s);
     await expect(completeText(model, tokenizer, "", DRAWN)).rejects.toThrow(/MODEL_PROMPT/);
     await expect(completeText(model, tokenizer, "a", { ...DRAWN, stop: "" })).rejects.toThrow(/CONFIG_RANGE.*stop string is empty/s);
+  });
+});
+
+describe("an encoder-decoder", () => {
+  const answers = smallEncoderDecoder(engine, { context: 24 });
+
+  it("answers each text as it does alone, replayed or not, with the likeliest ids of whole passes", async () => {
+    const texts = ["ab", "nabe", "b"];
+    const memory = engine.noGrad(() => engine.scope(() => engine.keep(answers.encode(answers.ids(tokenizer.encode("nabe"))).source)));
+    const want = [answers.start];
+    for (let i = 0; i < 6; i++) {
+      const logits = [...(await engine.noGrad(() => engine.scope(() => answers.logits({ source: memory }, answers.ids(want)))).read()).subarray(-7)];
+      want.push(logits.indexOf(Math.max(...logits)));
+    }
+    memory.dispose();
+    const options = { tokens: 6, temperature: 0 };
+    const before = gpu.stats.liveBytes;
+    const alone = [];
+    for (const text of texts) alone.push(...(await rows(text, options, answers)));
+    expect(alone[1]!.ids).toEqual(want.slice(1));
+    for (const replay of [true, false]) {
+      const together = await rows(texts, { ...options, replay }, answers);
+      expect(together.map(({ ids, text, reason }) => [ids, text, reason])).toEqual(alone.map(({ ids, text, reason }) => [ids, text, reason]));
+    }
+    expect(gpu.stats.liveBytes).toBe(before);
+  });
+
+  it("ends when its decoder's context is full, and frees what it read where it is refused", async () => {
+    const before = gpu.stats.liveBytes;
+    const [full] = await rows("ab", { tokens: 40, temperature: 0 }, answers);
+    expect([full!.ids.length, full!.reason]).toEqual([24, "context"]);
+    await expect(rows(["a", ""], { tokens: 1 }, answers)).rejects.toThrow(/MODEL_PROMPT.*prompt 1 is empty/s);
+    await expect(rows(["a"], { tokens: 1, chunk: 0 }, answers)).rejects.toThrow(/CONFIG_RANGE/);
+    expect(gpu.stats.liveBytes).toBe(before);
   });
 });
