@@ -50,7 +50,11 @@ export async function folderSource(path: string): Promise<FileSource> {
         await file.close();
       }
     },
-    list: async () => (await readdir(root, { withFileTypes: true })).filter((entry) => entry.isFile()).map(({ name }) => name).sort(),
+    list: async () => {
+      const names = (await readdir(root)).sort();
+      const sizes = await Promise.all(names.map(sizeOf)); // follows links, which downloads are often kept as
+      return names.filter((_, i) => sizes[i] !== undefined);
+    },
   };
 }
 

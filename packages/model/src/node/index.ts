@@ -4,3 +4,4 @@ export { loadPretrained, sourceOf } from "./load.ts";
 export { readArguments, readNumber, type Arguments, type NumberRange } from "./arguments.ts";
 export { GENERATION_WORDS, generationOptions } from "./generation-arguments.ts";
 export { interruption, runProgram } from "./run-program.ts";
+export { readTokenizer, tokenizerOf } from "./tokenizer-file.ts";

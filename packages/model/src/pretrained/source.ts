@@ -1,4 +1,4 @@
-import { PolyheadError } from "@polyhead/core";
+import { isPolyheadError, PolyheadError } from "@polyhead/core";
 import type { ByteSource } from "@polyhead/core/safetensors";
 
 /** A folder of files that are read by range: on a disk, a server or in memory. Names are relative, with '/'. */
@@ -19,8 +19,9 @@ export function missingFile(label: string, name: string): PolyheadError {
   return new PolyheadError("SOURCE_MISSING", `${label} has no file '${name}'`, "check the path or id, and that the download is complete");
 }
 
-/** A file could not be read, for a reason of the machine or the network. */
-export function unreadable(label: string, name: string, cause: unknown): PolyheadError {
+/** A file could not be read, for a reason of the machine or the network; what has a reason of ours keeps it. */
+export function unreadable(label: string, name: string, cause: unknown): Error {
+  if (isPolyheadError(cause)) return cause;
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new PolyheadError("SOURCE_READ", `cannot read '${name}' of ${label}: ${reason}`, "try again; if it stays so, check the file, the network and the access token");
 }
