@@ -7,6 +7,7 @@ export { llama2cTokenizer } from "./llama2c-tokenizer.ts";
 export { llama2c, readLlama2c } from "./llama2c.ts";
 export { familyOf, loadPretrained, type LoadOptions, type LoadReport, type Pretrained } from "./load.ts";
 export type { NonFinite } from "./fill.ts";
+export { assemble, dismantle } from "./piece.ts";
 export { memorySink, savePretrained, type FileSink, type Saveable, type SaveOptions } from "./save.ts";
 export { memorySource, type FileSource } from "./source.ts";
 export { openWeights, type TensorStore } from "./tensor-store.ts";
