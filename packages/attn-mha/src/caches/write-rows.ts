@@ -15,7 +15,7 @@ export interface StorageShape {
   readonly kvHeads: number;
   readonly rows: number;
   readonly headDim: number;
-  /** Values are the first features of their keys, this many, and take no memory of their own. */
+  /** Values are the first features of their keys, this many, and take no memory of their own; of halves there are no views, so all of them. */
   readonly sharedValues?: number | undefined;
   readonly dtype: "f32" | "f16";
 }
@@ -28,7 +28,8 @@ export function keyValueStorage(engine: Engine, { blocks, kvHeads, rows, headDim
   const even = dtype === "f16" && headDim % 2 === 1 ? rows + (rows % 2) : rows;
   const make = (): Tensor => engine.keep(engine.empty([blocks, kvHeads, even, headDim], dtype));
   const k = make();
-  return { k, v: sharedValues === undefined ? make() : engine.keep(k.narrow(3, 0, sharedValues)) };
+  if (sharedValues === undefined) return { k, v: make() };
+  return { k, v: dtype === "f16" ? k : engine.keep(k.narrow(3, 0, sharedValues)) };
 }
 
 export interface WriteRowsOptions {

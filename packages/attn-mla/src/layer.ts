@@ -1,0 +1,112 @@
+import { createRowCache, joinHeads, runKernel, usableCache, withQkHooks, type HeldRows } from "@polyhead/attn-mha/kernel";
+import { PolyheadError, sortHooks, type AttentionContext, type AttentionLayer, type AttentionShape, type BoundHook, type Params, type PlannedKernel, type QkHook, type ScoreHook } from "@polyhead/core";
+import { cast, concat, linear, matmul, rmsNorm, type Engine, type Tensor } from "@polyhead/tensor";
+import { isAbsorbed, type DecodeForm } from "./decode-form.ts";
+import { latentParams, type LatentLayout } from "./layout.ts";
+
+type Context = AttentionContext<Tensor>;
+
+/** Projections, latent cache and positions around whatever kernel the plan chose. */
+export function latentLayer(layout: LatentLayout, form: DecodeForm): AttentionLayer<Tensor> {
+  const { heads, kvRank, nopeDim, ropeDim, valueDim } = layout;
+  const shape: AttentionShape = { heads, kvHeads: heads, headDimQK: nopeDim + ropeDim, headDimV: valueDim, hookDim: ropeDim };
+  return {
+    params: latentParams(layout),
+    shape,
+    ownsQkHooks: true,
+    createCache: (engine: Engine, options) => createRowCache(engine, { kvHeads: 1, headDim: kvRank + ropeDim, sharedValues: kvRank }, options),
+    apply: (x, params, context) => x.engine.scope(() => linear(joinHeads(attend(x, params, layout, form, context)), params["out.weight"]!, params["out.bias"])),
+  };
+}
+
+/** q split into what no position turns `[B, H, T, nope]` and what they have turned `[B, H, T, rope]`. */
+interface SplitQuery {
+  readonly plain: Tensor;
+  readonly turned: Tensor;
+}
+
+function attend(x: Tensor, params: Params<Tensor>, layout: LatentLayout, form: DecodeForm, context: Context): Tensor {
+  const { qk, score } = hooksOf(context);
+  const { memory, positions } = context;
+  const cache = usableCache(context);
+  const offset = cache?.position ?? context.offset;
+  const q = queries(x, params, layout, (rows) => withQkHooks(rows, "q", qk, { offset, rows: positions }));
+  // This layer remembers no memory, so it is always the tensor.
+  const source = (memory as Tensor | undefined) ?? x;
+  const rows = latents(source, params, layout, (keys) => withQkHooks(keys, "k", qk, memory === undefined ? { offset, rows: positions } : { offset: 0 }));
+  const run = (query: Tensor, held: HeldRows, plan: PlannedKernel<Tensor>): Tensor =>
+    runKernel(query, held, { context, plan, sorted: sortHooks(score, plan.how), cache, offset, scale: layout.scale, queries: () => query });
+
+  if (cache === undefined) return run(joined(q), { ...keysAndValues(rows, params, layout), kvOffset: memory === undefined ? offset : 0 }, context.plan);
+  const held = cache.append(rows, rows.narrow(3, 0, layout.kvRank));
+  const counts = { queries: rows.shape[2]!, keys: cache.length + rows.shape[2]! };
+  if (!isAbsorbed(form, layout, counts)) return run(joined(q), { ...held, ...keysAndValues(wide(held.k), params, layout) }, context.plan);
+  const o = run(toLatent(q, params, layout), held, absorbedPlan(context, layout, held.v.shape[3]!));
+  return fromLatent(o.narrow(3, 0, layout.kvRank), params, layout);
+}
+
+const joined = ({ plain, turned }: SplitQuery): Tensor => concat([plain, turned], 3);
+const wide = (x: Tensor): Tensor => (x.dtype === "f16" ? cast(x, "f32") : x);
+
+/** @throws PolyheadError `ATTN_HOOK` for a score hook that reads the queries: here they are two things. */
+function hooksOf({ hooks }: Context): { readonly qk: readonly BoundHook<Tensor, QkHook<Tensor>>[]; readonly score: Context["hooks"] } {
+  const reader = hooks.find(({ hook }) => hook.site === "score" && hook.queries !== undefined);
+  if (reader !== undefined) throw new PolyheadError("ATTN_HOOK", `score hook '${reader.hook.id}' reads the queries, which latent attention has in two parts`, "use a position that does not read them, such as 'rope' or 'alibi'");
+  return {
+    qk: hooks.filter((bound): bound is BoundHook<Tensor, QkHook<Tensor>> => bound.hook.site === "qk"),
+    score: hooks.filter((bound): bound is BoundHook<Tensor, ScoreHook> => bound.hook.site === "score"),
+  };
+}
+
+/** Equations 12 to 14 of the paper, or q = W_Q x where queries are not compressed. */
+function queries(x: Tensor, params: Params<Tensor>, { heads, queryRank, nopeDim, ropeDim, normEpsilon }: LatentLayout, turn: (rows: Tensor) => Tensor): SplitQuery {
+  const flat =
+    queryRank === undefined
+      ? linear(x, params["query.weight"]!)
+      : linear(rmsNorm(linear(x, params["queryDown.weight"]!, params["queryDown.bias"]), params["queryNorm.weight"], { eps: normEpsilon }), params["queryUp.weight"]!);
+  const [B = 0, T = 0] = x.shape;
+  const q = flat.reshape([B, T, heads, nopeDim + ropeDim]).permute([0, 2, 1, 3]);
+  return { plain: q.narrow(3, 0, nopeDim), turned: turn(q.narrow(3, nopeDim, ropeDim)) };
+}
+
+/** What the cache holds of each row: the latent c after its norm and the shared key k^R after the qk hooks, `[B, 1, T, kvRank + ropeDim]`. */
+function latents(x: Tensor, params: Params<Tensor>, { kvRank, ropeDim, normEpsilon }: LatentLayout, turn: (keys: Tensor) => Tensor): Tensor {
+  const [B = 0, T = 0] = x.shape;
+  const down = linear(x, params["down.weight"]!, params["down.bias"]);
+  const latent = rmsNorm(down.narrow(2, 0, kvRank), params["latentNorm.weight"], { eps: normEpsilon });
+  const key = turn(down.narrow(2, kvRank, ropeDim).reshape([B, 1, T, ropeDim]));
+  return concat([latent.reshape([B, 1, T, kvRank]), key], 3);
+}
+
+/** k = [W_UK c; k^R] and v = W_UV c of every head, from rows `[B, 1, T, kvRank + ropeDim]`. */
+function keysAndValues(rows: Tensor, params: Params<Tensor>, { heads, kvRank, nopeDim, ropeDim, valueDim }: LatentLayout): { readonly k: Tensor; readonly v: Tensor } {
+  const [B = 0, , T = 0] = rows.shape;
+  const up = linear(rows.narrow(3, 0, kvRank).reshape([B, T, kvRank]), params["up.weight"]!).reshape([B, T, heads, nopeDim + valueDim]).permute([0, 2, 1, 3]);
+  const shared = rows.narrow(3, kvRank, ropeDim).expand([B, heads, T, ropeDim]);
+  return { k: concat([up.narrow(3, 0, nopeDim), shared], 3), v: up.narrow(3, nopeDim, valueDim) };
+}
+
+/** W_UK `[H, nope, kvRank]` and W_UV `[H, value, kvRank]` of `up`. */
+function upOfHeads(params: Params<Tensor>, { heads, kvRank, nopeDim, valueDim }: LatentLayout): { readonly keys: Tensor; readonly values: Tensor } {
+  const up = params["up.weight"]!.reshape([heads, nopeDim + valueDim, kvRank]);
+  return { keys: up.narrow(1, 0, nopeDim), values: up.narrow(1, nopeDim, valueDim) };
+}
+
+/** q̃ = [W_UKᵀ q; q^R], so that q̃ · [c; k^R] is the score: `[B, H, T, kvRank + ropeDim]`. */
+function toLatent({ plain, turned }: SplitQuery, params: Params<Tensor>, layout: LatentLayout): Tensor {
+  return concat([matmul(plain, upOfHeads(params, layout).keys), turned], 3);
+}
+
+/** W_UV of the weighted latents `[B, H, T, kvRank]`: `[B, H, T, value]`. */
+function fromLatent(o: Tensor, params: Params<Tensor>, layout: LatentLayout): Tensor {
+  return matmul(o, upOfHeads(params, layout).values, { transB: true });
+}
+
+/**
+ * All query heads share the one key that the cache holds: multi-query attention on the latent. Where halves are stored, which have no
+ * views, the shared key is weighted along with it.
+ */
+function absorbedPlan({ planFor }: Context, { heads, kvRank, ropeDim }: LatentLayout, headDimV: number): PlannedKernel<Tensor> {
+  if (planFor === undefined) throw new PolyheadError("ATTN_PLAN", "absorbed decode needs a kernel for heads of other sizes, and the context has no planFor", "give AttentionContext.planFor, as the architectures of @polyhead/model do, or use decode: 'naive'");
+  return planFor({ heads, kvHeads: 1, headDimQK: kvRank + ropeDim, headDimV });
+}
