@@ -1,5 +1,5 @@
 // Rows of a table by id, and the way back.
-//   table   [vocab, D], bound in runs of rows (`first` and `rows`) when it is larger than a binding
+//   table   [vocab, D], f32 or f16 (packed, two numbers to a word), bound in runs of rows (`first` and `rows`) when it is larger than a binding
 //   ids     [count]: u32; an id past the table gives a row of NaN and no gradient
 //   forward: one invocation an element of y (four where 4 divides D), reading only ids of the bound run
 //   backward: one invocation an element of the table's gradient, adding up the positions that named its row, in their order:
@@ -13,12 +13,25 @@ type Width = 1 | 4;
 const typeOf = (width: Width): string => (width === 4 ? "vec4f" : "f32");
 const widthOf = (length: number): Width => (length % 4 === 0 ? 4 : 1);
 
-const gather = kernelFamily((width: Width) =>
+interface Gather {
+  readonly width: Width;
+  readonly half: boolean;
+}
+
+/** Element `at` of the table, counted in widths. */
+const element = ({ width, half }: Gather): string => {
+  if (!half) return wgsl`fn element(at: u32) -> ${typeOf(width)} { return table[at]; }`;
+  if (width === 1) return wgsl`fn element(at: u32) -> f32 { return unpack2x16float(table[at >> 1u])[at & 1u]; }`;
+  return wgsl`fn element(at: u32) -> vec4f { let w = table[at]; return vec4f(unpack2x16float(w.x), unpack2x16float(w.y)); }`;
+};
+
+const gather = kernelFamily(({ width, half }: Gather) =>
   defineKernel({
-    name: `embedding x${width}`,
-    bindings: { table: `read array<${typeOf(width)}>`, ids: "read array<u32>", y: `write array<${typeOf(width)}>` },
+    name: `embedding x${width}${half ? " f16" : ""}`,
+    bindings: { table: `read array<${half ? (width === 4 ? "vec2u" : "u32") : typeOf(width)}>`, ids: "read array<u32>", y: `write array<${typeOf(width)}>` },
     params: { count: "u32", steps: "u32", vocab: "u32", first: "u32", rows: "u32", nan: "u32" },
     code: wgsl`
+${element({ width, half })}
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let i = ${flatIndex(64)};
@@ -27,7 +40,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   if (id >= params.vocab) {
     y[i] = ${typeOf(width)}(bitcast<f32>(params.nan));
   } else if (id >= params.first && id - params.first < params.rows) {
-    y[i] = table[(id - params.first) * params.steps + i % params.steps];
+    y[i] = element((id - params.first) * params.steps + i % params.steps);
   }
 }`,
   }),
@@ -56,7 +69,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   }),
 );
 
-/** table [vocab, D], ids [count] → [count, D] */
+/** table [vocab, D], ids [count] → [count, D], f32 */
 export function embeddingRows(table: Tensor, ids: Tensor): Tensor {
   const { engine } = table;
   const [vocab, length] = table.shape as [number, number];
@@ -65,7 +78,7 @@ export function embeddingRows(table: Tensor, ids: Tensor): Tensor {
   const count = y.size / width;
   if (count === 0) return y;
   for (const { first, count: rows, slice } of pieces(table, length)) {
-    engine.gpu.dispatch(gather(width), { table: slice, ids: ids.slice(), y: y.slice() }, { count, steps: length / width, vocab, first, rows, nan: 0x7fc00000 }, flatGrid(count, 64));
+    engine.gpu.dispatch(gather({ width, half: table.dtype === "f16" }), { table: slice, ids: ids.slice(), y: y.slice() }, { count, steps: length / width, vocab, first, rows, nan: 0x7fc00000 }, flatGrid(count, 64));
   }
   return y;
 }

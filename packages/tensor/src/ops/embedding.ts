@@ -11,13 +11,13 @@ import { contiguous } from "../views.ts";
  * The gradient sorts the positions by id on the GPU (stable radix sort), then adds up each row's own list: linear in the
  * positions plus the table, whatever the ids are, and the same bits on every run.
  *
- * @param table  [V, D], f32
+ * @param table  [V, D], f32, or f16, which gets no gradient
  * @param ids    [...], u32 or i32. One outside of 0..V − 1 gives a row of NaN: check them by `checkIds` while they are on the CPU.
- * @returns [..., D]
+ * @returns [..., D], f32
  * @throws TensorError `TENSOR_SHAPE` unless the table has two axes, `TENSOR_DTYPE`.
  */
 export function embedding(table: Tensor, ids: Tensor): Tensor {
-  requireF32(table, "embedding");
+  if (table.dtype !== "f16") requireF32(table, "embedding");
   requireIndices(ids, "embedding");
   if (table.rank !== 2) shapeError(`embedding from a table of shape ${showShape(table.shape)}`, "give a table of shape [vocabulary, width]");
   const [vocab, length] = table.shape as [number, number];
