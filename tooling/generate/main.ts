@@ -1,11 +1,11 @@
 // npm run generate: loads published weights and goes on writing.
 import { PolyheadError } from "@polyhead/core";
 import { openNodeGpu, tuneOnDisk } from "@polyhead/gpu-node";
-import { cacheBytes, completeText, DecoderModel, describeText, EncoderDecoderModel, type LanguageModel, type Prompt, type Tokenizer } from "@polyhead/model";
-import { interruption, runProgram } from "@polyhead/model/node";
+import { cacheBytes, completeText, decodePlan, DecoderModel, describeText, EncoderModel, type Tokenizer } from "@polyhead/model";
+import { interruption, runProgram, tokenizerOf } from "@polyhead/model/node";
 import { createEngine } from "@polyhead/tensor";
 import process from "node:process";
-import { load, tokenizerOf, type Loaded } from "./load.ts";
+import { fromHere, load, type Loaded } from "./load.ts";
 import { help, readOptions, type Options } from "./options.ts";
 
 /** New tokens where the command line does not say how many. */
@@ -16,28 +16,6 @@ function read({ prompt, chat }: Options, { chatTemplate }: Loaded, tokenizer: To
   if (!chat) return tokenizer.encode(prompt);
   if (chatTemplate === undefined) throw new PolyheadError("CHAT_TEMPLATE", "the model came without a chat template", "leave --chat out, or use a model that was tuned for conversations");
   return tokenizer.encode(chatTemplate.apply([{ role: "user", content: prompt }]), { special: false });
-}
-
-/** What writes, from where it goes on, and what it runs on. */
-interface Writer {
-  readonly model: LanguageModel;
-  readonly prompt: Prompt;
-  readonly plan: string;
-}
-
-function writerOf({ model, generation }: Loaded, ids: readonly number[]): Writer {
-  if (model instanceof DecoderModel) {
-    const cache = model.createCache({ batch: 1, kind: "static", capacity: 1 });
-    const plan = model.planOf({ cache }).explain();
-    for (const layer of cache) layer.dispose();
-    return { model, prompt: ids, plan };
-  }
-  if (model instanceof EncoderDecoderModel) {
-    const { engine } = model;
-    const memory = engine.noGrad(() => engine.scope(() => model.encode(model.ids(ids))));
-    return { model: model.decoder(memory), prompt: [generation.decoderStart ?? model.start], plan: model.plan.explain() };
-  }
-  throw new PolyheadError("MODEL_LOGITS", "an encoder reads texts and writes none", "use a decoder or an encoder-decoder");
 }
 
 async function generate(): Promise<void> {
@@ -52,24 +30,25 @@ async function generate(): Promise<void> {
     tuneOnDisk(gpu);
     const began = performance.now();
     const loaded = await load(options, createEngine(gpu, { seed: 1 }), signal);
-    const tokenizer = await tokenizerOf(options, loaded);
+    const { model, family, spec, report, generation } = loaded;
+    if (model instanceof EncoderModel) throw new PolyheadError("MODEL_LOGITS", "an encoder reads texts and writes none", "use a decoder or an encoder-decoder");
+    const tokenizer = await tokenizerOf(loaded, options.tokenizer === undefined ? undefined : fromHere(options.tokenizer));
     const seconds = (performance.now() - began) / 1000;
-    const { model, prompt, plan } = writerOf(loaded, read(options, loaded, tokenizer));
+    const plan = (model instanceof DecoderModel ? decodePlan(model) : model.plan).explain();
     const tell = options.json ? () => undefined : (text: string) => { process.stdout.write(text); };
-    tell(loaded.model instanceof DecoderModel && !options.chat ? options.prompt : "");
-    const completed = await completeText(model, tokenizer, prompt, {
-      tokens: TOKENS, stopIds: loaded.generation.eos, ...loaded.generation.choice, ...options.generation,
+    if (model instanceof DecoderModel && !options.chat) tell(options.prompt);
+    const completed = await completeText(model, tokenizer, read(options, loaded, tokenizer), {
+      tokens: TOKENS, stopIds: generation.eos, ...generation.choice, ...options.generation,
       signal, onText: tell, onNotice: (message) => { console.error(`note      ${message}`); },
     });
     tell("\n");
-    const { family, spec, report } = loaded;
     console.error([
       `model     ${family.name}: ${spec.layers} layers of width ${spec.width}, ${report.bytes.toLocaleString("en")} bytes of weights, loaded in ${seconds.toFixed(2)} s`,
       `adapter   ${gpu.info.description || gpu.info.key}`,
       `plan      ${plan}`,
       describeText(model, completed),
     ].join("\n"));
-    if (options.json) console.log(JSON.stringify({ ...completed, family: family.name, plan, cacheBytes: cacheBytes(model, completed.timing.promptTokens + completed.timing.tokens), adapter: gpu.info.key }));
+    if (options.json) console.log(JSON.stringify({ ...completed, family: family.name, plan, cacheBytes: cacheBytes(model, completed.timing.promptTokens, completed.timing.tokens), adapter: gpu.info.key }));
   } finally {
     gpu.dispose();
   }

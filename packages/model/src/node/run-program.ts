@@ -5,7 +5,8 @@ import { isPolyheadError } from "@polyhead/core";
 
 /**
  * Runs `work` if the module is the program that was started, and not imported by another: `await runProgram(import.meta, work)`. An
- * error of ours is shown as its message alone, without a stack, and the exit code is 1.
+ * error of ours is shown as its message alone, without a stack, and the exit code is 1; work that a signal broke off ends with 130, as
+ * shells have it.
  */
 export async function runProgram(module: { readonly url: string }, work: () => Promise<void>): Promise<void> {
   const program = process.argv[1];
@@ -13,9 +14,10 @@ export async function runProgram(module: { readonly url: string }, work: () => P
   try {
     await work();
   } catch (error) {
-    if (!isPolyheadError(error)) throw error;
-    console.error(error.message);
-    process.exitCode = 1;
+    const broken = error instanceof Error && error.name === "AbortError";
+    if (!broken && !isPolyheadError(error)) throw error;
+    console.error(broken ? "interrupted" : error.message);
+    process.exitCode = broken ? 130 : 1;
   }
 }
 

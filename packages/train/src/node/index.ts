@@ -1,1 +1,2 @@
+export { readTextFile } from "./read-text-file.ts";
 export { openRunFolder, type RunFolder } from "./run-folder.ts";
