@@ -43,7 +43,7 @@ export class EncoderDecoderModel {
     this.engine = engine;
     this.spec = spec;
     this.start = config.start;
-    this.parameters = new Parameters(engine, { layers: spec.layers, ...options });
+    this.parameters = new Parameters(engine, spec.layers, options);
     this.#vocabulary = new Vocabulary(parts, config.embedding, this.parameters);
     const shared = { workshop, engine, parameters: this.parameters };
     this.#encoder = new Stack({ ...shared, spec: encoderSpec, config: { ...config, order }, parts: workshop.parts(encoderSpec) as ModelParts<Tensor>, prefix: "encoder." });

@@ -25,7 +25,7 @@ export class EncoderModel {
     const parts = workshop.parts(spec) as ModelParts<Tensor>;
     this.engine = engine;
     this.spec = spec;
-    this.parameters = new Parameters(engine, { layers: spec.layers, ...options });
+    this.parameters = new Parameters(engine, spec.layers, options);
     this.#vocabulary = new Vocabulary(parts, config.embedding, this.parameters);
     this.#stack = new Stack({ spec, config, workshop, engine, parts, parameters: this.parameters });
     this.plan = this.#stack.planOf({});

@@ -8,11 +8,6 @@ export interface Parameter {
   readonly tensor: Tensor;
 }
 
-export interface ParametersOptions extends BuildOptions {
-  /** Scales the init of projections into the residual stream by 1/√(2·layers). */
-  readonly layers: number;
-}
-
 /** Whether a parameter, by its local name, is stored in halves where a model is. */
 export type HalfRule = (local: string, spec: ParamSpec) => boolean;
 
@@ -22,11 +17,14 @@ export type HalfRule = (local: string, spec: ParamSpec) => boolean;
  */
 export class Parameters {
   readonly #engine: Engine;
-  readonly #options: ParametersOptions;
+  readonly #layers: number;
+  readonly #options: BuildOptions;
   readonly #all = new Map<string, Parameter>();
 
-  constructor(engine: Engine, options: ParametersOptions) {
+  /** @param layers  scales the init of projections into the residual stream by 1/√(2·layers) */
+  constructor(engine: Engine, layers: number, options: BuildOptions = {}) {
     this.#engine = engine;
+    this.#layers = layers;
     this.#options = options;
   }
 
@@ -85,7 +83,7 @@ export class Parameters {
     if (init === "zeros") return new Float32Array(size);
     if (init === "ones") return new Float32Array(size).fill(1);
     if (init.kind === "values") return init.data;
-    const std = residual ? init.std / Math.sqrt(2 * this.#options.layers) : init.std;
+    const std = residual ? init.std / Math.sqrt(2 * this.#layers) : init.std;
     return normal(size, { mean: 0, std, seed: this.#engine.seed, stream: this.#all.size });
   }
 }

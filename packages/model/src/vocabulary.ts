@@ -3,8 +3,7 @@ import { crossEntropy, scale, softcap, type Tensor } from "@polyhead/tensor";
 import type { ResolvedStackConfig } from "./config.ts";
 import type { HalfRule, Parameters } from "./parameters.ts";
 
-/** `embedding` and fused losses read f32 tables; a head of its own is read by `linear` alone. */
-const headOnly: HalfRule = (local) => local === "head";
+const tables: HalfRule = (_, { shape }) => shape.length === 2;
 
 /** The two ends of a model: from ids to the stream, and from it to logits. */
 export class Vocabulary {
@@ -14,7 +13,7 @@ export class Vocabulary {
 
   constructor({ embedding }: ModelParts<Tensor>, config: ResolvedStackConfig["embedding"], parameters: Parameters) {
     this.#layer = embedding;
-    this.#params = parameters.create("embedding", embedding.params, headOnly);
+    this.#params = parameters.create("embedding", embedding.params, tables);
     this.#config = config;
   }
 
@@ -30,7 +29,7 @@ export class Vocabulary {
     return cap === undefined ? logits : softcap(logits, cap);
   }
 
-  /** Mean cross-entropy in nats; straight from the hidden states where nothing bends the logits and the layer can. Targets of −100 do not count. */
+  /** Mean cross-entropy in nats; straight from the hidden states where nothing bends the logits, tables are f32, and the layer can. Targets of −100 do not count. */
   loss(hidden: Tensor, targets: Tensor): Tensor {
     const { logitScale, softcap: cap } = this.#config;
     const halves = Object.values(this.#params).some(({ dtype }) => dtype === "f16");

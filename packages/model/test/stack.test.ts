@@ -130,7 +130,7 @@ describe("a stack", () => {
 describe("a model built for a checkpoint", () => {
   it("in halves multiplies by the rounded matrices, keeps the rest in f32, and learns nothing", async () => {
     const [model, halves] = [small(engine), small(engine, {}, { dtype: "f16", empty: true })];
-    const isHalf = (name: string): boolean => /(qkv|out|up|down)\.weight$/.test(name);
+    const isHalf = (name: string): boolean => /(qkv|out|up|down|embedding)\.weight$/.test(name);
     expect(halves.parameters.all.map(({ name, tensor }) => [name, tensor.dtype])).toEqual(model.parameters.all.map(({ name }) => [name, isHalf(name) ? "f16" : "f32"]));
     expect(halves.parameters.trainable).toEqual([]);
     for (const { name, tensor } of model.parameters.all) {
