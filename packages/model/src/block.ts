@@ -2,6 +2,8 @@ import type { AttentionContext, AttentionLayer, NormLayer, Params, ParamSpecs } 
 import { add, dropout, type Tensor } from "@polyhead/tensor";
 import type { ResolvedStackConfig } from "./config.ts";
 import type { FeedForward } from "./feed-forward.ts";
+import type { ForwardOptions } from "./language-model.ts";
+import type { Mixture } from "./mixture.ts";
 import type { HalfRule, Parameters } from "./parameters.ts";
 
 /** What the attentions of a stack are told apart by: the mask that they are used with, and what they read. */
@@ -13,6 +15,7 @@ export interface Pass {
   readonly dropout: number;
   /** What the `index`-th attention is told beside its input: counted over `s` and `w` together, and over `c`. */
   attention(kind: AttentionKind, index: number): AttentionContext<Tensor>;
+  readonly observeRouting?: ForwardOptions["observeRouting"];
 }
 
 /** What stands on the branch of a residual step. */
@@ -32,8 +35,8 @@ export interface ResidualStep {
   apply(x: Tensor, pass: Pass): Tensor;
 }
 
-/** Matrices that `linear` multiplies by. A router's choices depend on its last digits, so it keeps them. */
-const matrices: HalfRule = (local, { shape }) => local.endsWith("weight") && shape.length === 2 && !local.startsWith("router");
+/** Matrices that `linear` and `expertLinear` multiply by. A router's choices depend on its last digits, so it keeps them. */
+const matrices: HalfRule = (local, { shape }) => local.startsWith("experts.") || (local.endsWith("weight") && shape.length === 2 && !local.startsWith("router"));
 
 /** Attention on a branch. */
 export function attentionBranch(path: string, kind: AttentionKind, index: number, layer: AttentionLayer<Tensor>): Branch {
@@ -43,6 +46,14 @@ export function attentionBranch(path: string, kind: AttentionKind, index: number
 /** A position-wise network on a branch. */
 export function feedForwardBranch(path: string, network: FeedForward): Branch {
   return { path, params: network.params, half: matrices, apply: (x, weights) => network.apply(x, weights) };
+}
+
+/** Experts on a branch. */
+export function mixtureBranch(path: string, experts: Mixture): Branch {
+  return {
+    path, params: experts.params, half: matrices,
+    apply: (x, weights, { observeRouting }) => experts.apply(x, weights, observeRouting && ((routing): void => { observeRouting(path, routing); })),
+  };
 }
 
 interface Equipped {

@@ -1,5 +1,5 @@
 import type { CacheOptions, KvCache } from "@polyhead/core";
-import type { Engine, Tensor } from "@polyhead/tensor";
+import type { Engine, Routing, Tensor } from "@polyhead/tensor";
 
 /** What one forward pass is seen to make, in order: the stream after the embedding, after each step of the order, and after the last norm. */
 export interface Observation {
@@ -25,6 +25,8 @@ export interface ForwardOptions {
   readonly lengths?: Tensor;
   /** Hears the stream at every step. */
   readonly observe?: (event: Observation) => void;
+  /** Hears where each mixture of experts sends the tokens, a row for each, by the path of its parameters (`blocks.3.feedForward`). The tensors end as those of `observe` do. */
+  readonly observeRouting?: (path: string, routing: Routing) => void;
 }
 
 export interface PrefillOptions extends Omit<ForwardOptions, "training" | "lengths"> {

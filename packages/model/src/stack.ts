@@ -1,7 +1,7 @@
 import { and, full, isCausal, PolyheadError, scoreHook, scoreMod, window, type AttentionContext, type KvCache, type Mask, type ModelParts, type Params, type Plan, type Remembered, type ResolvedSpec, type ScoreHook, type Workshop } from "@polyhead/core";
 import { dropout, type Engine, type Tensor } from "@polyhead/tensor";
 import { AttentionPlans, type PlanUse } from "./attention-plans.ts";
-import { attentionBranch, feedForwardBranch, residualStep, type AttentionKind, type Branch, type Pass, type ResidualStep } from "./block.ts";
+import { attentionBranch, feedForwardBranch, mixtureBranch, residualStep, type AttentionKind, type Branch, type Pass, type ResidualStep } from "./block.ts";
 import { checkNorm, type ResolvedStackConfig } from "./config.ts";
 import { withEmbedHooks } from "./embed-hooks.ts";
 import { feedForward } from "./feed-forward.ts";
@@ -184,7 +184,7 @@ export class Stack {
       const of: PlanUse = { ...use, cache: "none", dtype: "f32", padded: memory.starts !== undefined || memory.lengths !== undefined };
       return { ...shared("c", of), hooks: this.#softcap.map((hook) => ({ hook, params: {} })), ...limits(memory), memory: "shape" in memory.source ? memory.source : memory.source[index]! };
     };
-    return { dropout: drop, attention: (kind, index) => (kind === "c" ? cross(index) : self(kind, index)) };
+    return { dropout: drop, observeRouting: options.observeRouting, attention: (kind, index) => (kind === "c" ? cross(index) : self(kind, index)) };
   }
 }
 
@@ -232,7 +232,7 @@ function branches({ spec, config, parts, prefix = "" }: StackOptions): (letter: 
         return feedForwardBranch(path("feedForward"), plain);
       case "m":
         if (experts === undefined) throw new PolyheadError("CONFIG_MISSING", "the order has a letter 'm', and experts is missing", "describe the mixture: experts: { routed, active, width }");
-        return feedForwardBranch(path("feedForward"), experts);
+        return mixtureBranch(path("feedForward"), experts);
     }
   };
 }
