@@ -3,8 +3,9 @@ import { openNodeGpu } from "@polyhead/gpu-node";
 import { createEngine, expertLoads, fromHalf, toHalf, type DType, type Tensor } from "@polyhead/tensor";
 import { assertClose, checkGradients, onEngine, uniform } from "@polyhead/testkit";
 import { afterAll, describe, expect, it } from "vitest";
-import { mixture, updateCorrection, type ExpertsConfig } from "../src/index.ts";
+import { ExpertBalance, mixture, updateCorrection, type ExpertsConfig } from "../src/index.ts";
 import { mixtureReference } from "../src/mixture-reference.ts";
+import { small } from "./parts.ts";
 
 const gpu = await openNodeGpu({ limits: "default", features: "none", poison: true });
 const engine = createEngine(gpu);
@@ -124,7 +125,8 @@ describe("updateCorrection", () => {
     expect([...(await correction.read())]).toEqual([0.375, 0.125, 0, -0.375]);
   });
 
-  it("evens out the loads of a router that prefers some experts", async () => {
+
+  it("evens out the loads of a router that prefers one expert", async () => {
     const config: ExpertsConfig = { routed: 4, active: 1, width: 4, scoring: "sigmoid", correction: true };
     const values = valuesFor(config);
     values["router.correction"]!.data.fill(0);
@@ -133,7 +135,7 @@ describe("updateCorrection", () => {
     const params = onDevice(values);
     const x = engine.tensor(uniform(64 * WIDTH, 1).map((v) => v + 1), [64, WIDTH]);
     const loads: Tensor[] = [];
-    for (let step = 0; step < 60; step++) {
+    for (let step = 0; step < 50; step++) {
       engine.noGrad(() => engine.scope(() => {
         mixture(WIDTH, config).apply(x, params, ({ experts }) => { loads.push(engine.keep(expertLoads(experts, config.routed))); });
       }));
@@ -142,6 +144,73 @@ describe("updateCorrection", () => {
     const most = async (t: Tensor): Promise<number> => Math.max(...(await t.read()));
     expect(await most(loads[0]!)).toBeGreaterThan(40);
     expect(await most(loads.at(-1)!)).toBeLessThan(20);
+  });
+});
+
+describe("in a model", () => {
+  const experts: ExpertsConfig = { routed: 4, active: 1, width: 4, scoring: "sigmoid", correction: true };
+  const spec = { order: "(sf)1(sm)1", experts };
+
+  it("letter m is a mixture, and routings are heard by the path of its parameters", async () => {
+    const model = small(engine, spec);
+    expect(model.parameters.all.flatMap(({ name, tensor }) => (name.startsWith("blocks.1.feedForward") ? [[name, tensor.shape, tensor.requiresGrad]] : []))).toEqual([
+      ["blocks.1.feedForward.norm.weight", [12], true],
+      ["blocks.1.feedForward.router.weight", [4, 12], true],
+      ["blocks.1.feedForward.router.correction", [4], false],
+      ["blocks.1.feedForward.experts.up", [4, 8, 12], true],
+      ["blocks.1.feedForward.experts.down", [4, 12, 4], true],
+    ]);
+    const heard: [string, readonly number[]][] = [];
+    const loss = model.loss(model.ids([1, 2, 3, 4, 5]), model.ids([2, 3, 4, 5, 6]), { observeRouting: (path, { experts: ids }) => { heard.push([path, ids.shape]); } });
+    loss.backward();
+    expect(heard).toEqual([["blocks.1.feedForward", [5, 1]]]);
+    const silent = model.parameters.trainable.filter(({ tensor }) => tensor.grad === undefined);
+    expect(silent.map(({ name }) => name)).toEqual([]);
+    model.parameters.dispose();
+    await gpu.settled();
+  });
+
+  it("in halves keeps the router and stores its experts as f16", () => {
+    const model = small(engine, spec, { dtype: "f16" });
+    const of = (name: string): DType => model.parameters.get(`blocks.1.feedForward.${name}`)!.tensor.dtype;
+    expect(["experts.up", "experts.down", "router.weight", "router.correction"].map(of)).toEqual(["f16", "f16", "f32", "f32"]);
+    model.parameters.dispose();
+  });
+
+  it("a balance moves the corrections by what was heard since its last step, in recorded steps too", async () => {
+    const model = small(engine, spec);
+    const correction = model.parameters.get("blocks.1.feedForward.router.correction")!.tensor;
+    const balance = new ExpertBalance(model.parameters, 0.125);
+    const ids = model.ids([1, 2, 3, 4, 5, 6]);
+    const step = (): void => {
+      engine.noGrad(() => engine.scope(() => {
+        for (let part = 0; part < 2; part++) model.logits(ids, { observeRouting: balance.observe });
+      }));
+      balance.step();
+    };
+    const after = async (run: (steps: number) => void): Promise<number[]> => {
+      engine.upload(correction, [2, 0, 0, 0]);
+      run(9);
+      return [...(await correction.read())];
+    };
+    const eager = await after((steps) => { for (let i = 0; i < steps; i++) step(); });
+    // Eight steps of an eighth take the first expert's lead, and the ninth is for those that tokens like by themselves.
+    expect(eager.every((bias) => Math.abs(bias - 1) <= 0.125)).toBe(true);
+    expect(eager).not.toEqual([1, 1, 1, 1]);
+    const recorded = engine.record(step);
+    expect(await after((steps) => { for (let i = 0; i < steps; i++) recorded.replay(); })).toEqual(eager);
+    engine.upload(correction, [2, 0, 0, 0]);
+    step();
+    expect([...(await correction.read())]).toEqual([1.875, 0.125, 0.125, 0.125]);
+    recorded.dispose();
+    balance.dispose();
+    model.parameters.dispose();
+  });
+
+  it("a balance says which mixture has nothing to balance", () => {
+    const model = small(engine, { ...spec, experts: { routed: 4, active: 1, width: 4 } });
+    const balance = new ExpertBalance(model.parameters, 0.01);
+    expect(() => model.logits(model.ids([1, 2]), { observeRouting: balance.observe })).toThrow(/EXPERTS_CORRECTION.*'blocks\.1\.feedForward'[^]*correction: true/);
   });
 });
 
