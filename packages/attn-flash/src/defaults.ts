@@ -61,7 +61,8 @@ export function defaultForward(gpu: Device, shape: FlashShape): ForwardChoice {
   const rows = packed ? (queries * heads) / kvHeads : queries;
   const template = first(gpu, shape, "forward", rows);
   const workgroups = batch * (packed ? kvHeads : heads) * Math.ceil(rows / 16);
-  const splits = rows > 64 ? 1 : Math.min(64, below(Math.max(1, enough(gpu) / workgroups)), below(Math.max(1, keys / 256)));
+  // Heads of a group that are packed make many rows of one query, and still few workgroups.
+  const splits = queries > 64 ? 1 : Math.min(64, below(Math.max(1, enough(gpu) / workgroups)), below(Math.max(1, keys / 256)));
   return { template, splits: template.kind === "unfused" ? 1 : splits, packed };
 }
 

@@ -29,6 +29,13 @@ describe("the choice of templates", () => {
     expect(plan.ms).toBeUndefined();
   });
 
+  it("splits the keys of one query among workgroups, however many heads share them: DeepSeek's 128 on a latent of 512", () => {
+    useTuner(gpu, { mode: "off" });
+    const { template, splits, packed } = choose(gpu, { batch: 1, heads: 128, kvHeads: 1, queries: 1, keys: 8192, d: 576, dv: 512, half: false, hooked: false }).forward;
+    expect(template.kind).not.toBe("unfused");
+    expect([packed, splits > 1]).toEqual([true, true]);
+  });
+
   it("is measured when asked, remembered by adapter, and found again by the next process", async () => {
     const store = memory();
     useTuner(gpu, { store });

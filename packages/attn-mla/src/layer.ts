@@ -1,5 +1,5 @@
 import { createRowCache, joinHeads, runKernel, usableCache, withQkHooks, type HeldRows } from "@polyhead/attn-mha/kernel";
-import { PolyheadError, sortHooks, type AttentionContext, type AttentionLayer, type AttentionShape, type BoundHook, type Params, type PlannedKernel, type QkHook, type ScoreHook } from "@polyhead/core";
+import { PolyheadError, sortHooks, type AttentionContext, type AttentionLayer, type AttentionShape, type BoundHook, type Count, type Params, type PlannedKernel, type QkHook, type ScoreHook } from "@polyhead/core";
 import { cast, concat, linear, matmul, rmsNorm, type Engine, type Tensor } from "@polyhead/tensor";
 import { isAbsorbed, type DecodeForm } from "./decode-form.ts";
 import { latentParams, type LatentLayout } from "./layout.ts";
@@ -39,12 +39,17 @@ function attend(x: Tensor, params: Params<Tensor>, layout: LatentLayout, form: D
 
   if (cache === undefined) return run(joined(q), { ...keysAndValues(rows, params, layout), kvOffset: memory === undefined ? offset : 0 }, context.plan);
   const held = cache.append(rows, rows.narrow(3, 0, layout.kvRank));
-  const counts = { queries: rows.shape[2]!, keys: cache.length + rows.shape[2]! };
-  if (!isAbsorbed(form, layout, counts)) return run(joined(q), { ...held, ...keysAndValues(wide(held.k), params, layout) }, context.plan);
+  // A recorded step takes all rows that there may be: how many are in use is another matter at each replay.
+  const inUse = x.engine.recording ? held.k.shape[2]! : countOf(held.keys!);
+  if (!isAbsorbed(form, layout, { queries: rows.shape[2]!, keys: inUse })) {
+    const used: HeldRows = x.engine.recording ? held : { ...held, keys: inUse };
+    return run(joined(q), { ...used, ...keysAndValues(wide(held.k).narrow(2, 0, inUse), params, layout) }, context.plan);
+  }
   const o = run(toLatent(q, params, layout), held, absorbedPlan(context, layout, held.v.shape[3]!));
   return fromLatent(o.narrow(3, 0, layout.kvRank), params, layout);
 }
 
+const countOf = (count: Count): number => (typeof count === "number" ? count : count.value);
 const joined = ({ plain, turned }: SplitQuery): Tensor => concat([plain, turned], 3);
 const wide = (x: Tensor): Tensor => (x.dtype === "f16" ? cast(x, "f32") : x);
 
@@ -86,20 +91,25 @@ function keysAndValues(rows: Tensor, params: Params<Tensor>, { heads, kvRank, no
   return { k: concat([up.narrow(3, 0, nopeDim), shared], 3), v: up.narrow(3, nopeDim, valueDim) };
 }
 
-/** W_UK `[H, nope, kvRank]` and W_UV `[H, value, kvRank]` of `up`. */
-function upOfHeads(params: Params<Tensor>, { heads, kvRank, nopeDim, valueDim }: LatentLayout): { readonly keys: Tensor; readonly values: Tensor } {
-  const up = params["up.weight"]!.reshape([heads, nopeDim + valueDim, kvRank]);
-  return { keys: up.narrow(1, 0, nopeDim), values: up.narrow(1, nopeDim, valueDim) };
-}
+/** W_UK on top of W_UV of each head, `[H, nope + value, kvRank]`. */
+const upOfHeads = (params: Params<Tensor>, { heads, kvRank, nopeDim, valueDim }: LatentLayout): Tensor => params["up.weight"]!.reshape([heads, nopeDim + valueDim, kvRank]);
 
-/** q̃ = [W_UKᵀ q; q^R], so that q̃ · [c; k^R] is the score: `[B, H, T, kvRank + ropeDim]`. */
+/**
+ * q̃ = [W_UKᵀ q; q^R], so that q̃ · [c; k^R] is the score: `[B, H, T, kvRank + ropeDim]`. Weights of halves have no views: the query is
+ * lengthened by zeros there, which W_UV meets.
+ */
 function toLatent({ plain, turned }: SplitQuery, params: Params<Tensor>, layout: LatentLayout): Tensor {
-  return concat([matmul(plain, upOfHeads(params, layout).keys), turned], 3);
+  const up = upOfHeads(params, layout);
+  const { nopeDim, valueDim } = layout;
+  const product = up.dtype === "f16" ? matmul(concat([plain, plain.engine.zeros([...plain.shape.slice(0, 3), valueDim])], 3), up) : matmul(plain, up.narrow(1, 0, nopeDim));
+  return concat([product, turned], 3);
 }
 
-/** W_UV of the weighted latents `[B, H, T, kvRank]`: `[B, H, T, value]`. */
+/** W_UV of the weighted latents `[B, H, T, kvRank]`: `[B, H, T, value]`. Of weights of halves, all rows are taken and W_UK's cut off. */
 function fromLatent(o: Tensor, params: Params<Tensor>, layout: LatentLayout): Tensor {
-  return matmul(o, upOfHeads(params, layout).values, { transB: true });
+  const up = upOfHeads(params, layout);
+  const { nopeDim, valueDim } = layout;
+  return up.dtype === "f16" ? matmul(o, up, { transB: true }).narrow(3, nopeDim, valueDim) : matmul(o, up.narrow(1, nopeDim, valueDim), { transB: true });
 }
 
 /**

@@ -24,12 +24,18 @@ export interface CacheSaving {
   readonly text: string;
 }
 
+/** Of DeepSeek-V2 and of DeepSeek 67B, which its paper compares it with: numbers a token, and bits that each takes there. */
+const PAPER = { latent: 60 * (512 + 64), bits: 6, other: 95 * 8 * 2 * 128, otherBits: 16 } as const;
+
+const percent = (part: number, whole: number): string => `${((1 - part / whole) * 100).toFixed(1)} %`;
+const count = (n: number): string => n.toLocaleString("en");
+
 /**
  * What the latent cache saves, like for like: against multi-head and grouped-query attention with the same heads and head sizes.
  *
- * The paper states two figures: a cache equal to that of grouped-query attention with 2.25 groups (table 1), and 93.3 % less than
- * DeepSeek 67B, another model with grouped-query attention and f16 numbers where DeepSeek-V2's are quantised (DeepSeek-V2, 2024,
- * arXiv:2405.04434, abstract and section 3.2.3).
+ * The paper states two other figures (DeepSeek-V2, 2024, arXiv:2405.04434). Its table 1 counts heads of nopeDim and finds the cache of
+ * grouped-query attention with 2.25 groups. Its abstract says 93.3 % less than DeepSeek 67B: that is another model, with 8 key heads
+ * of 128 in 95 layers, whose numbers take 16 bits, where those of DeepSeek-V2 are quantised to 6 on average (section 3.2.3).
  */
 export function cacheSaving({ layers, heads, kvRank, nopeDim, ropeDim, valueDim, kvHeads = Math.max(1, Math.floor(heads / 4)) }: SavingOptions): CacheSaving {
   const head = nopeDim + ropeDim + valueDim;
@@ -37,12 +43,13 @@ export function cacheSaving({ layers, heads, kvRank, nopeDim, ropeDim, valueDim,
   const multiHead = layers * heads * head;
   const groupedQuery = layers * kvHeads * head;
   const equalGroups = (kvRank + ropeDim) / (2 * nopeDim);
-  const against = (name: string, numbers: number): string => `${name} ${numbers.toLocaleString("en")}, ${numbers >= latent ? `of which it saves ${((1 - latent / numbers) * 100).toFixed(1)} %` : `which is less`}`;
+  const against = (name: string, numbers: number): string => `${name} ${count(numbers)}, ${numbers >= latent ? `of which it saves ${percent(latent, numbers)}` : "which is less"}`;
   const text = [
-    `a token takes ${latent.toLocaleString("en")} numbers (${layers} layers of ${kvRank} + ${ropeDim})`,
+    `a token takes ${count(latent)} numbers (${layers} layers of ${kvRank} + ${ropeDim})`,
     against(`multi-head attention of ${heads} such heads would take`, multiHead),
     against(`grouped-query attention of ${kvHeads} would take`, groupedQuery),
-    `as the paper counts, grouped-query attention with ${equalGroups} heads of ${nopeDim} has a cache of this size; its 93.3 % is against DeepSeek 67B, another model`,
+    `as the paper counts, grouped-query attention with ${Number(equalGroups.toFixed(2))} heads of ${nopeDim} has a cache of this size`,
+    `the paper's ${percent(PAPER.latent * PAPER.bits, PAPER.other * PAPER.otherBits)} is against another model, DeepSeek 67B: ${count(PAPER.latent)} numbers of ${PAPER.bits} bits in place of ${count(PAPER.other)} of ${PAPER.otherBits}; by numbers alone ${percent(PAPER.latent, PAPER.other)}`,
   ].join("\n");
   return { latent, multiHead, groupedQuery, equalGroups, text };
 }

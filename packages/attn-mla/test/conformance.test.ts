@@ -1,6 +1,6 @@
 import { openNodeGpu } from "@polyhead/gpu-node";
 import { capture, full, scoreHook, scoreMod } from "@polyhead/core";
-import { createEngine } from "@polyhead/tensor";
+import { cast, createEngine } from "@polyhead/tensor";
 import { assertClose, checkGradients, onEngine, uniform, type Rule } from "@polyhead/testkit";
 import { afterAll, describe, expect, it } from "vitest";
 import { context, expected, inParts, layerOf, SIZES, tensorsOf, valuesOf, WIDTH } from "./latent-layer.ts";
@@ -81,6 +81,20 @@ describe("the latent cache", () => {
       assertClose(await inParts(engine, (x) => own.apply(x, weights, context({ cache: halves })), halves, { data, batch: 2, parts }), whole, { rule: HALVES });
     }
     expect(() => layer.createCache(engine, { batch: 1, capacity: 64, kind: "paged" })).toThrow(/ATTN_CACHE_KIND/);
+  });
+
+  it("decodes with weights of halves, which have no views, to the same numbers in both forms", async () => {
+    const half = { ...weights, "up.weight": cast(weights["up.weight"]!, "f16"), "query.weight": cast(weights["query.weight"]!, "f16") };
+    const decoded = async (decode: "absorbed" | "naive"): Promise<Float32Array> => {
+      const own = layerOf({ decode });
+      const cache = own.createCache(engine, { batch: 2, capacity: 12 });
+      const numbers = await inParts(engine, (x) => own.apply(x, half, context({ cache })), cache, { data, batch: 2, parts });
+      cache.dispose();
+      return numbers;
+    };
+    const naive = await decoded("naive");
+    assertClose(await decoded("absorbed"), Float64Array.from(naive));
+    assertClose(naive, whole, { rule: HALVES });
   });
 
   it("leaves padding on the left out of sight, NaN included", async () => {
