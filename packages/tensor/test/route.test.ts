@@ -54,6 +54,11 @@ describe("routeExperts", () => {
     expect((await routed([[0, 5, 5, 0, 5, 5]], { active: 2, groups: 3, activeGroups: 1, groupScore: "top2" })).experts).toEqual([[4, 5]]);
   });
 
+  it("keeps to the best groups where corrected scores are below 0, too", async () => {
+    const { experts } = await routed([[1, 2, 5, -5]], { active: 2, scoring: "sigmoid", groups: 2, activeGroups: 1, groupScore: "top2", correction: engine.full([4], -2) });
+    expect(experts).toEqual([[1, 0]]);
+  });
+
   it("corrects the choice, not the weights", async () => {
     const logits = [[0.5, 0, -0.5, 1]];
     const plain = await routed(logits, { active: 4, scoring: "sigmoid" });

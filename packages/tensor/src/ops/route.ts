@@ -39,7 +39,8 @@ export interface Routing {
 /**
  * Chooses experts for every token, as DeepSeek-V2 (arXiv:2405.04434 §2.2) and V3 (arXiv:2412.19437 §2.1.2) do: scores, a
  * correction for the choice, groups of which the best stay open, the largest of what is open. Gradients reach the logits
- * through the weights; the choice itself has none. Deterministic. A score of NaN is chosen last.
+ * through the weights; the choice itself has none. Deterministic. A score of NaN is chosen last, and nothing from a closed group
+ * ever is, even where the correction takes all open scores below 0.
  *
  * @param logits  [N, E], f32, at most 1,024 experts
  * @throws TensorError `TENSOR_SHAPE` for shapes, `TENSOR_VALUE` for options that no routing fits, `TENSOR_DTYPE`.
