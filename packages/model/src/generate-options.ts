@@ -30,7 +30,7 @@ export interface GenerateBatchOptions extends ChoiceOptions {
   readonly tokens: number;
   /** Ids that end a row. They are still given. */
   readonly stopIds?: number | readonly number[];
-  /** Tokens of the prompts that are read at a time; see `PrefillOptions`. */
+  /** Tokens of the prompts that are read at a time: memory follows them, and an aborted signal ends the reading between two. Default 512. */
   readonly chunk?: number;
   /**
    * Whether steps are replayed from a recording. `auto` (default) does so where it can, `true` insists, `false` never does. The
@@ -58,7 +58,7 @@ export interface CheckedOptions extends GenerateOptions {
 
 /** @throws PolyheadError `CONFIG_RANGE` naming the option and what it was given. */
 export function checkOptions(options: GenerateOptions, vocab: number): CheckedOptions {
-  const { tokens, temperature = 1, topK = 1, topP = 1, minP = 0, repetitionPenalty = 1, seed = 0, stream = 0, stopIds = [] } = options;
+  const { tokens, temperature = 1, topK = 1, topP = 1, minP = 0, repetitionPenalty = 1, seed = 0, stream = 0, chunk = 1, stopIds = [] } = options;
   const whole = (least: number, below: number) => (x: number): boolean => Number.isInteger(x) && x >= least && x < below;
   check("tokens", tokens, (x) => x === Infinity || whole(0, Infinity)(x), "a whole number of at least 0", "say how many new tokens there may be");
   check("temperature", temperature, (x) => x >= 0 && x < Infinity, "a number of at least 0", "use 0 for greedy, 1 for the model's own distribution");
@@ -68,6 +68,7 @@ export function checkOptions(options: GenerateOptions, vocab: number): CheckedOp
   check("repetitionPenalty", repetitionPenalty, (x) => x > 0 && x < Infinity, "a number above 0", "use 1 for none, more to discourage repetition");
   check("seed", seed, whole(0, 2 ** 32), "a whole number from 0 to 2³² − 1", "leave it out for the engine's seed");
   check("stream", stream, whole(0, 2 ** 31), "a whole number from 0 to 2³¹ − 1", "leave it out for the first stream of the seed");
+  check("chunk", chunk, whole(1, Infinity), "a whole number of at least 1", "leave it out, or give the tokens that are read at a time");
   const stops = new Set(typeof stopIds === "number" ? [stopIds] : stopIds);
   for (const id of stops) check("stopIds", id, whole(0, vocab), `ids from 0 to ${vocab - 1}, the vocabulary`, "take them from the tokenizer that fits this model");
   return { ...options, stops };

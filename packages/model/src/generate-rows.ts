@@ -7,6 +7,8 @@ import { checkPrompts } from "./prompts.ts";
 
 /** Steps that are sent before the ids of an earlier one have come back: the device need not wait for the reader. */
 const AHEAD = 2;
+/** Tokens of a prompt that are read at a time. */
+const CHUNK = 512;
 
 /**
  * The ids of all rows of a batch, a step at a time, for as long as they are asked for: which rows have ended is the caller's business.
@@ -17,7 +19,7 @@ const AHEAD = 2;
  */
 export async function* generateRows(model: LanguageModel, prompts: readonly (readonly number[])[], options: CheckedOptions): AsyncGenerator<ArrayLike<number>, StopReason, void> {
   const { engine, spec } = model;
-  const { tokens, chunk, replay = "auto", onNotice, signal } = options;
+  const { tokens, chunk = CHUNK, replay = "auto", onNotice, signal } = options;
   const aborted = (): boolean => signal?.aborted === true;
   const restarts = options.whenFull === "restart" && prompts.length === 1;
   checkPrompts(prompts, restarts ? Infinity : spec.context);
@@ -44,11 +46,20 @@ export async function* generateRows(model: LanguageModel, prompts: readonly (rea
     const padding = prompts.some(({ length }) => length < longest) ? leftPadding(model, prompts, longest) : undefined;
     for (const tensor of Object.values(padding ?? {})) own(tensor);
     const step = own(new DecodeStep(model, { cache, replay, choose: chooser.choose, ...(padding && { starts: padding.starts }) }));
-    const prefill = (rows: readonly (readonly number[])[], i: number): void => {
-      engine.scope(() => {
-        const ids = model.ids(padded(rows, Math.max(...rows.map(({ length }) => length))), rows.length);
-        step.start(model.prefill(ids, { cache, ...padding, ...(chunk !== undefined && { chunk }) }), i);
-      });
+    // A chunk at a time, and the device finishes one before the next is sent: so a long prompt can be aborted, and holds up nobody.
+    const prefill = async (rows: readonly (readonly number[])[], i: number): Promise<void> => {
+      const table = padLeft(rows);
+      const length = table[0]!.length;
+      for (let at = 0; at < length; at += chunk) {
+        if (at > 0) await engine.gpu.settled();
+        if (aborted()) return;
+        engine.scope(() => {
+          const part = table.map((ids) => ids.slice(at, at + chunk));
+          const limits = padding && { starts: padding.starts, positions: padding.positions.narrow(1, at, part[0]!.length) };
+          const logits = model.prefill(model.ids(part.flat(), rows.length), { cache, chunk, ...limits });
+          if (at + chunk >= length) step.start(logits, i);
+        });
+      }
     };
     for (let i = 0; i < tokens; i++) {
       const full = cache[0]!.length === spec.context;
@@ -59,8 +70,9 @@ export async function* generateRows(model: LanguageModel, prompts: readonly (rea
         for (const layer of cache) layer.truncate(0);
       }
       if (aborted()) return "aborted";
-      if (i === 0 || full) prefill(restarts ? [text] : prompts, i);
+      if (i === 0 || full) await prefill(restarts ? [text] : prompts, i);
       else step.next(i);
+      if (aborted()) return "aborted";
       if (step.obstacle !== undefined && i === 1 && replay === "auto") onNotice?.(`decoding runs without replay: ${step.obstacle}`);
       const ids = step.ids.read();
       ids.catch(() => undefined); // thrown when its turn comes; after an early return, never
@@ -76,7 +88,10 @@ export async function* generateRows(model: LanguageModel, prompts: readonly (rea
 }
 
 /** Rows of equal length, filled on the left: padding is never seen, so any id will do. */
-const padded = (rows: readonly (readonly number[])[], longest: number): number[] => rows.flatMap((ids) => [...new Array<number>(longest - ids.length).fill(0), ...ids]);
+function padLeft(rows: readonly (readonly number[])[]): readonly (readonly number[])[] {
+  const longest = Math.max(...rows.map(({ length }) => length));
+  return rows.map((ids) => [...new Array<number>(longest - ids.length).fill(0), ...ids]);
+}
 
 /** First key row of every sequence, i32 [B], and the positions of all rows, u32 [B, longest]. */
 function leftPadding({ engine }: LanguageModel, prompts: readonly (readonly number[])[], longest: number): { readonly starts: Tensor; readonly positions: Tensor } {

@@ -75,6 +75,11 @@ describe("a batch", () => {
     expect(new Set(three.map(({ ids }) => ids.join())).size).toBe(3);
   });
 
+  it("reads its prompts in chunks to the same ids", async () => {
+    const options = { tokens: 12, seed: 2, repetitionPenalty: 1.2, topP: 0.9 };
+    expect(await together(PROMPTS, { ...options, chunk: 2 })).toEqual(await together(PROMPTS, options));
+  });
+
   it("ends every row at its own stop id, which it still gives, and itself when all have ended", async () => {
     const free = await together(PROMPTS, { tokens: 10, seed: 8, temperature: 2 });
     const stop = free[0]!.ids[1]!;
@@ -149,10 +154,28 @@ describe("generation leaves nothing on the device", () => {
     expect(await alone([1], { ...options, signal: AbortSignal.abort() })).toEqual({ ids: [], reason: "aborted" });
   });
 
-  it("when it throws", async () => {
-    await expect(alone([1], { ...options, chunk: 0 })).rejects.toThrow(/CONFIG_RANGE.*chunk/s);
+  it("when its signal is aborted while a prompt is read: the rest of it is not sent", async () => {
+    const prompt = new Array<number>(15).fill(3);
+    const read = async (signal?: AbortSignal): Promise<[number, Ended<StopReason>]> => {
+      const sent = gpu.stats.dispatches;
+      const ended = await alone(prompt, { tokens: 1, chunk: 4, temperature: 0, ...(signal && { signal }) });
+      return [gpu.stats.dispatches - sent, ended];
+    };
+    const [all] = await read();
+    const stop = new AbortController();
+    const run = read(stop.signal);
+    stop.abort();
+    const [some, ended] = await run;
+    expect(ended).toEqual({ ids: [], reason: "aborted" });
+    expect(some).toBeLessThan(all / 2);
     expect(gpu.stats.liveBytes).toBe(before);
   });
+
+  it("when it throws", async () => {
+    await expect(alone([1, 7], options)).rejects.toThrow(/TENSOR_VALUE.*id 7/s);
+    expect(gpu.stats.liveBytes).toBe(before);
+  });
+
 });
 
 it("logits that are no numbers are an error with step and row, unless the row has ended", async () => {
@@ -173,7 +196,7 @@ it("logits that are no numbers are an error with step and row, unless the row ha
 it("impossible options are refused before anything is sent, by name", async () => {
   const sent = gpu.stats.dispatches;
   const wrong: Record<string, readonly number[]> = {
-    tokens: [-1, 1.5, NaN], temperature: [-1, NaN, Infinity], topK: [0, 1.5], topP: [0, 1.2, NaN], minP: [-1, 1.1], repetitionPenalty: [0, NaN], seed: [-1, 2 ** 32], stream: [-1, 0.5], stopIds: [7, -1],
+    tokens: [-1, 1.5, NaN], temperature: [-1, NaN, Infinity], topK: [0, 1.5], topP: [0, 1.2, NaN], minP: [-1, 1.1], repetitionPenalty: [0, NaN], seed: [-1, 2 ** 32], stream: [-1, 0.5], chunk: [0, 1.5], stopIds: [7, -1],
   };
   for (const [name, values] of Object.entries(wrong)) {
     for (const value of values) await expect(alone([1], { tokens: 1, [name]: value })).rejects.toThrow(`[CONFIG_RANGE] ${name} is ${value}`);
