@@ -1,9 +1,9 @@
 import { full } from "@polyhead/core";
 import { openNodeGpu } from "@polyhead/gpu-node";
 import { createEngine, type Tensor } from "@polyhead/tensor";
-import { assertClose } from "@polyhead/testkit";
+import { assertClose, ONNX_F16 } from "@polyhead/testkit";
 import { afterAll, describe, expect, it } from "vitest";
-import { generate, parseOrder, type LanguageModel, type Parameters } from "../src/index.ts";
+import { generate, parseOrder, type EncoderDecoderModel, type LanguageModel, type Parameters } from "../src/index.ts";
 import { lab, small, smallEncoder, smallEncoderDecoder, smallSpec } from "./parts.ts";
 import { embedReference, logitsReference, stackReference, weightsOf } from "./stack-reference.ts";
 
@@ -130,6 +130,14 @@ describe("an encoder-decoder", () => {
     };
     expect(await all(true)).toEqual(await all(false));
     view.dispose();
+  });
+
+  it("in halves, whose cross-attention takes the rows of its weights apart, is close to itself", async () => {
+    const halves = lab.build(model.spec, engine, { dtype: "f16", empty: true }) as EncoderDecoderModel;
+    for (const { name, tensor } of model.parameters.all) engine.upload(halves.parameters.get(name)!.tensor, await tensor.read());
+    const logits = (of: EncoderDecoderModel) => numbers(() => of.logits(of.encode(of.ids(READ)), of.ids([4, ...WRITTEN])));
+    assertClose(await logits(halves), await logits(model), { label: "logits", rule: ONNX_F16 });
+    halves.dispose();
   });
 
   it("refuses a start outside the vocabulary, and an order that leaves the encoder out", () => {

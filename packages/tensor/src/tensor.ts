@@ -72,9 +72,14 @@ export class Tensor implements TensorLayout {
     return this.#storage;
   }
 
+  /** Where its first element is in its storage, in bytes. */
+  get byteOffset(): number {
+    return this.offset * (this.dtype === "f16" ? 2 : 4);
+  }
+
   /** The elements as one binding. @throws TensorError when they are not contiguous; take `contiguous()` first. */
   slice(): BufferSlice {
-    const offset = this.offset * 4;
+    const offset = this.byteOffset;
     if (!this.isContiguous || offset % OFFSET_ALIGNMENT !== 0) {
       throw new TensorError("TENSOR_SHAPE", `a view of shape ${showShape(this.shape)} with strides ${showShape(this.strides)} at offset ${this.offset} cannot be bound as it is`, "take contiguous() of it, or bind all() and pass strides and offset");
     }
@@ -168,7 +173,7 @@ export class Tensor implements TensorLayout {
     return permute(this, [...order.slice(0, -2), this.rank - 1, this.rank - 2]);
   }
 
-  /** Elements `start` to `start + length` of an axis, without a copy. */
+  /** Elements `start` to `start + length` of an axis, without a copy; of f16, of the first axis alone. */
   narrow(axis: number, start: number, length: number): Tensor {
     return narrow(this, axis, start, length);
   }

@@ -6,14 +6,14 @@ import { axisOf, contiguousStrides, inferShape, sameShape, type Shape } from "./
 import { link } from "./tape.ts";
 import type { Tensor } from "./tensor.ts";
 
-/** f16 elements share words, so only whole, row-major f16 tensors have views. */
+/** f16 elements share words, so the only views of an f16 tensor are whole or runs of its rows, both row-major. */
 function refuseHalf(x: Tensor, what: string): void {
   if (x.dtype === "f16") throw new TensorError("TENSOR_DTYPE", `${what} of an f16 tensor of shape ${showShape(x.shape)}`, "cast it to f32 first: f16 is a storage type, two numbers to a word");
 }
 
 /** See `Tensor.contiguous`. */
 export function contiguous(x: Tensor): Tensor {
-  if (x.isContiguous && (x.offset * 4) % OFFSET_ALIGNMENT === 0) return x;
+  if (x.isContiguous && x.byteOffset % OFFSET_ALIGNMENT === 0) return x;
   refuseHalf(x, "a copy of a view");
   const copy = x.engine.empty(x.shape, x.dtype);
   if (x.size > 0) copyStrided(x, copy);
@@ -45,7 +45,7 @@ export function narrow(x: Tensor, axis: number, start: number, length: number): 
   if (!(Number.isInteger(start) && Number.isInteger(length) && start >= 0 && length >= 0 && start + length <= n)) {
     shapeError(`narrow to ${start}..${start + length} of axis ${at}, which has ${n} elements`, "keep the range inside the axis");
   }
-  refuseHalf(x, "narrow");
+  if (at > 0 || !x.isContiguous) refuseHalf(x, "narrow");
   const view = x.view({ shape: x.shape.map((m, i) => (i === at ? length : m)), strides: x.strides, offset: x.offset + start * x.strides[at]! });
   return link(view, {
     name: "narrow",

@@ -52,6 +52,15 @@ describe("linear", () => {
     assertClose(await input.grad!.read(), matmulReference(1, 3, 8, 5, () => 1, matrix(rounded, 5, 8)), { shape: [3, 8] });
   });
 
+  it.each([[8, 2, 3], [7, 3, 5], [64, 4, 4]])("reads rows of an f16 weight where they lie: of %i features, from row %i on", async (features, first, count) => {
+    const [x, w] = [engine.tensor(uniform(2 * features, 5), [2, features]), engine.tensor(uniform(9 * features, 6), [9, features], { dtype: "f16" })];
+    const rows = w.narrow(0, first, count);
+    const whole = await linear(x, w).reshape([2, 9]).narrow(1, first, count).read();
+    assertClose(await linear(x, rows).read(), whole, { shape: [2, count] });
+    expect(() => w.narrow(1, 0, 2)).toThrow(/TENSOR_DTYPE.*narrow of an f16 tensor/s);
+    if ((first * features * 2) % 256 !== 0) expect(() => rows.slice()).toThrow(/cannot be bound as it is/);
+  });
+
   it("says which shape does not fit, and what an activation is", () => {
     const [x, w] = [engine.zeros([2, 3]), engine.zeros([4, 3])];
     expect(() => linear(engine.zeros([2, 4]), w)).toThrow(/x \[2, 4\] and weight \[4, 3\][^]*\[out, in\]/);
