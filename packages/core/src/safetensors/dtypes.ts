@@ -37,6 +37,23 @@ function roundToEven(value: number): number {
   return floor % 2 === 0 ? floor : floor + 1;
 }
 
+/** One number, and its bits. */
+const word: Float32Array = new Float32Array(1);
+const wordBits: Uint32Array = new Uint32Array(word.buffer);
+
+function bfloatToNumber(bits: number): number {
+  wordBits[0] = bits << 16;
+  return word[0]!;
+}
+
+/** The bfloat16 pattern nearest to `value`, ties to even. */
+function numberToBfloat(value: number): number {
+  word[0] = value;
+  const bits = wordBits[0]!;
+  // Add just under half a step, plus one when the kept part is odd. A NaN keeps its quiet bit.
+  return Number.isNaN(value) ? 0x7fc0 : (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
+}
+
 type Read = (view: DataView, at: number) => number;
 
 /** How one element is read, little-endian; 64-bit integers must be exact in a double. */
@@ -44,11 +61,7 @@ export const READ: Readonly<Record<StoredDtype, Read>> = {
   F64: (view, at) => view.getFloat64(at, true),
   F32: (view, at) => view.getFloat32(at, true),
   F16: (view, at) => halfToNumber(view.getUint16(at, true)),
-  BF16: (view, at) => {
-    const word = new DataView(new ArrayBuffer(4));
-    word.setUint32(0, view.getUint16(at, true) << 16);
-    return word.getFloat32(0);
-  },
+  BF16: (view, at) => bfloatToNumber(view.getUint16(at, true)),
   I64: (view, at) => exact(view.getBigInt64(at, true)),
   U64: (view, at) => exact(view.getBigUint64(at, true)),
   I32: (view, at) => view.getInt32(at, true),
@@ -73,13 +86,7 @@ export const WRITE: Readonly<Record<StoredDtype, Write>> = {
   F64: (view, at, value) => view.setFloat64(at, value, true),
   F32: (view, at, value) => view.setFloat32(at, value, true),
   F16: (view, at, value) => view.setUint16(at, numberToHalf(value), true),
-  BF16: (view, at, value) => {
-    const word = new DataView(new ArrayBuffer(4));
-    word.setFloat32(0, value);
-    const bits = word.getUint32(0);
-    // Nearest, ties to even: add just under half a step, plus one when the kept part is odd. A NaN keeps its quiet bit.
-    view.setUint16(at, Number.isNaN(value) ? 0x7fc0 : (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16, true);
-  },
+  BF16: (view, at, value) => view.setUint16(at, numberToBfloat(value), true),
   I64: (view, at, value) => view.setBigInt64(at, BigInt(value), true),
   U64: (view, at, value) => view.setBigUint64(at, BigInt(value), true),
   I32: (view, at, value) => view.setInt32(at, value, true),

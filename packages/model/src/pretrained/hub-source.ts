@@ -21,8 +21,8 @@ export const isHubId = (id: string): boolean => ID.test(id) && !id.includes(".."
 const honouringRanges = (send: typeof fetch): typeof fetch => async (input, init) => {
   const response = await send(input, init);
   if (!new Headers(init?.headers).has("range") || response.status !== 200) return response;
-  // A file whose details came in the answer's headers has no range in it.
-  if (response.headers.get("content-type")?.includes("xet-fileinfo") === true) return response;
+  // The hub's answers about a file, and about the chunks that a range of it lies in, are JSON and no part of the file.
+  if (/^application\/([\w.-]+\+)?json/.test(response.headers.get("content-type") ?? "")) return response;
   await response.body?.cancel();
   throw new PolyheadError("SOURCE_RANGE", "the server sent a whole file where a part of it was asked for", "use a server that answers range requests, or download the folder");
 };
