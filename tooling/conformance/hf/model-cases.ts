@@ -46,8 +46,8 @@ export async function* modelCases(set: string, folder: string, name: string, cas
     for (const one of asked) yield { ...blank(one), reason: String(error) };
     return;
   }
-  const { plan } = model.model;
-  const told = { kernel: plan.kernel.name, lowering: loweringOf(plan, engine.gpu.caps) };
+  const { quirk, model: { plan } } = model;
+  const told = { kernel: plan.kernel.name, lowering: { ...loweringOf(plan, engine.gpu.caps), ...(quirk !== undefined && { reference: quirk }) } };
   for (const one of asked) {
     try {
       const { maxError, reason } = await one.ask(model);

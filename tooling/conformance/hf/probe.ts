@@ -13,7 +13,7 @@ export class AttentionProbe {
 
   /** The same plugins, with listeners in the place of kernels: names, plans and results stay what they are. */
   plugins<P extends Plugin>(plugins: readonly P[]): P[] {
-    return plugins.map((plugin) => (plugin.kind === "kernel" ? ({ ...plugin, run: (inputs: KernelInputs<Tensor>) => this.#run(plugin as unknown as Kernel, inputs) } as P) : plugin));
+    return plugins.map((plugin) => (plugin.kind === "kernel" ? { ...plugin, run: (inputs: KernelInputs<Tensor>) => this.#run(plugin as Kernel, inputs) } : plugin));
   }
 
   /** Probabilities `[B, H, Tq, Tk]` of every attention that `work` computes, in order; the caller disposes of them. */

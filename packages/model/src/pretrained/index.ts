@@ -1,5 +1,6 @@
 export { chatTemplateOf, createChatTemplate, type ChatMessage, type ChatOptions, type ChatTemplate } from "./chat-template.ts";
 export { openCheckpoint, type Checkpoint } from "./checkpoint.ts";
+export { bloom, deepseekV2, deepseekV3, FAMILIES, gpt2, gptNeox, llama, mistral, mpt, t5 } from "./families/index.ts";
 export type { Family, HfConfig, Piece, Recipe, WeightMap } from "./family.ts";
 export { generationDefaults, type GenerationDefaults } from "./generation-defaults.ts";
 export { hubSource, isHubId, type HubOptions } from "./hub-source.ts";

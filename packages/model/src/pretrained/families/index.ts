@@ -11,3 +11,5 @@ import { t5 } from "./t5.ts";
 
 /** Every family in Hugging Face's layout. */
 export const FAMILIES: readonly Family[] = [gpt2, llama, mistral, bloom, mpt, t5, gptNeox, deepseekV2, deepseekV3];
+
+export { bloom, deepseekV2, deepseekV3, gpt2, gptNeox, llama, mistral, mpt, t5 };
