@@ -44,10 +44,13 @@ export class EncoderDecoderModel {
     this.spec = spec;
     this.start = config.start;
     this.parameters = new Parameters(engine, spec.layers, options);
-    this.#vocabulary = new Vocabulary(parts, config.embedding, this.parameters);
-    const shared = { workshop, engine, parameters: this.parameters };
-    this.#encoder = new Stack({ ...shared, spec: encoderSpec, config: { ...config, order }, parts: workshop.parts(encoderSpec) as ModelParts<Tensor>, prefix: "encoder." });
-    this.#decoder = new Stack({ ...shared, spec, config, parts, cross: true });
+    const { parameters } = this;
+    const shared = { workshop, engine, parameters };
+    [this.#vocabulary, this.#encoder, this.#decoder] = parameters.building(() => [
+      new Vocabulary(parts, config.embedding, parameters),
+      new Stack({ ...shared, spec: encoderSpec, config: { ...config, order }, parts: workshop.parts(encoderSpec) as ModelParts<Tensor>, prefix: "encoder." }),
+      new Stack({ ...shared, spec, config, parts, cross: true }),
+    ]);
     this.plan = this.#decoder.planOf({});
   }
 

@@ -26,8 +26,11 @@ export class EncoderModel {
     this.engine = engine;
     this.spec = spec;
     this.parameters = new Parameters(engine, spec.layers, options);
-    this.#vocabulary = new Vocabulary(parts, config.embedding, this.parameters);
-    this.#stack = new Stack({ spec, config, workshop, engine, parts, parameters: this.parameters });
+    const { parameters } = this;
+    [this.#vocabulary, this.#stack] = parameters.building(() => [
+      new Vocabulary(parts, config.embedding, parameters),
+      new Stack({ spec, config, workshop, engine, parts, parameters }),
+    ]);
     this.plan = this.#stack.planOf({});
   }
 

@@ -62,6 +62,16 @@ export class Parameters {
     for (const { tensor } of this.all) tensor.zeroGrad();
   }
 
+  /** What `make` returns; where it throws, everything created so far is released, so that a model that cannot be built leaves nothing. */
+  building<M>(make: () => M): M {
+    try {
+      return make();
+    } catch (error) {
+      this.dispose();
+      throw error;
+    }
+  }
+
   dispose(): void {
     this.zeroGrad();
     for (const { tensor } of this.all) tensor.dispose();

@@ -151,6 +151,8 @@ test("keys of the spec stand in place of the config's", async () => {
   expect([spec.context, spec.kernel]).toEqual([3, "reference"]);
   dispose();
   await refuses(files(), "CONFIG_UNKNOWN_KEY", "unknown key 'contxt'", { overrides: { contxt: 3 } });
+  // Found out when the embedding is already there.
+  await refuses(files(), "CONFIG_ORDER", "order", { overrides: { order: "ss" } });
 });
 
 test("a family whose map does not fit its own spec is told so", async () => {
