@@ -1,3 +1,4 @@
+import { PolyheadError } from "@polyhead/core";
 import type { Tensor } from "@polyhead/tensor";
 import { Chooser } from "./choose.ts";
 import { DecodeStep } from "./decode-step.ts";
@@ -21,8 +22,9 @@ export async function* generateRows(model: LanguageModel, prompts: readonly (rea
   const { engine, spec } = model;
   const { tokens, chunk = CHUNK, replay = "auto", onNotice, signal } = options;
   const aborted = (): boolean => signal?.aborted === true;
-  const restarts = options.whenFull === "restart" && prompts.length === 1;
-  checkPrompts(prompts, restarts ? Infinity : spec.context);
+  const restarts = options.whenFull === "restart";
+  checkPrompts(prompts, restarts ? { ...spec, context: Infinity } : spec);
+  if (restarts && prompts.length > 1) throw new PolyheadError("CONFIG_RANGE", `whenFull is 'restart' for ${prompts.length} prompts; only a single one can start again`, "leave it out, or generate one prompt at a time");
   if (tokens === 0) return "length";
   if (aborted()) return "aborted";
 

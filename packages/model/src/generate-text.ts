@@ -7,7 +7,9 @@ import { encodePrompts, openPrompts, readsPrompts, type Prompt } from "./prompts
 import { TextStream } from "./text-stream.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
-export interface GenerateTextOptions extends GenerateOptions {
+export interface GenerateTextOptions extends Omit<GenerateOptions, "whenFull"> {
+  /** As for `generate`; for several prompts, and where an encoder reads them, the default is `stop`. */
+  readonly whenFull?: "restart" | "stop";
   /** Texts that end a row. No part of them is given, and they may begin and end within tokens. */
   readonly stop?: string | readonly string[];
 }
@@ -49,7 +51,7 @@ export async function* textRows(
   const stops = typeof stop === "string" ? [stop] : stop;
   const rows = prompts.map((prompt) => new TextRow(new TextStream(tokenizer, { ...(!readsPrompts(model) && { prompt }), stop: stops })));
   const open = openPrompts(model, prompts);
-  const whenFull = prompts.length === 1 && !readsPrompts(model) ? (options.whenFull ?? "restart") : "stop";
+  const whenFull = options.whenFull ?? (prompts.length === 1 && !readsPrompts(model) ? "restart" : "stop");
   const tokens = endingRows(open.model, open.prompts, { ...options, whenFull }, ({ row, id }, isStop) => rows[row]!.take(id, isStop));
   let reasons: readonly StopReason[] = [];
   try {

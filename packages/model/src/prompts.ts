@@ -6,13 +6,18 @@ import type { Tokenizer } from "./tokenizer.ts";
 /** A text, or ids where the caller encodes by himself: a chat template writes its special tokens as text. */
 export type Prompt = string | readonly number[];
 
-/** @throws PolyheadError `MODEL_PROMPT` for no prompt or an empty one, `MODEL_CONTEXT` for one that is longer than `context`. */
-export function checkPrompts(prompts: readonly (readonly number[])[], context: number): void {
+/**
+ * @param spec  `context` is the most that a prompt may have
+ * @throws PolyheadError `MODEL_PROMPT` for no prompt, an empty one or an id outside the vocabulary; `MODEL_CONTEXT` for one that is too long.
+ */
+export function checkPrompts(prompts: readonly (readonly number[])[], { vocab, context }: LanguageModel["spec"]): void {
   if (prompts.length === 0) throw new PolyheadError("MODEL_PROMPT", "there is no prompt", "give at least one");
-  prompts.forEach(({ length }, row) => {
+  prompts.forEach((ids, row) => {
     const which = prompts.length === 1 ? "the prompt" : `prompt ${row}`;
-    if (length === 0) throw new PolyheadError("MODEL_PROMPT", `${which} is empty`, "start from at least one token");
-    if (length > context) throw new PolyheadError("MODEL_CONTEXT", `${which} has ${length} tokens; this model's context holds ${context}`, "cut the prompt to its last tokens, or build the model with a longer context");
+    if (ids.length === 0) throw new PolyheadError("MODEL_PROMPT", `${which} is empty`, "start from at least one token");
+    if (ids.length > context) throw new PolyheadError("MODEL_CONTEXT", `${which} has ${ids.length} tokens; this model's context holds ${context}`, "cut the prompt to its last tokens, or build the model with a longer context");
+    const wrong = ids.findIndex((id) => !(Number.isInteger(id) && id >= 0 && id < vocab));
+    if (wrong >= 0) throw new PolyheadError("MODEL_PROMPT", `${which} has the id ${ids[wrong]} at place ${wrong}; ids are whole numbers from 0 to ${vocab - 1}`, "encode the text with the tokenizer of this model");
   });
 }
 
@@ -39,7 +44,7 @@ export const readsPrompts = (model: LanguageModel | EncoderDecoderModel): model 
 export function openPrompts(model: LanguageModel | EncoderDecoderModel, prompts: readonly (readonly number[])[]): OpenPrompts {
   if (!readsPrompts(model)) return { model, prompts, dispose: () => undefined };
   const { engine, spec } = model;
-  checkPrompts(prompts, spec.context);
+  checkPrompts(prompts, spec);
   const longest = Math.max(...prompts.map(({ length }) => length));
   const padded = prompts.flatMap((ids) => [...ids, ...new Array<number>(longest - ids.length).fill(0)]);
   const owned: { dispose(): void }[] = [];

@@ -84,6 +84,7 @@ describe("text that is generated", () => {
     const options = { tokens: 40, temperature: 0 };
     const [one, list] = [await rows("ab", options), await rows(["ab"], { ...options, whenFull: "stop" })];
     expect([one[0]!.ids.length, one[0]!.reason, list[0]!.ids.length, list[0]!.reason]).toEqual([40, "length", 23, "context"]);
+    await expect(rows(["a", "b"], { ...options, whenFull: "restart" })).rejects.toThrow(/CONFIG_RANGE.*'restart' for 2 prompts/s);
   });
 
   it("comes collected with its reason and its times", async () => {

@@ -1,7 +1,7 @@
 import { openNodeGpu } from "@polyhead/gpu-node";
 import { createEngine } from "@polyhead/tensor";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
-import { generate, generateBatch, type BatchToken, type DecoderModel, type GenerateBatchOptions, type GenerateOptions, type StopReason } from "../src/index.ts";
+import { generate, generateBatch, type BatchToken, type GenerateBatchOptions, type GenerateOptions, type LanguageModel, type StopReason } from "../src/index.ts";
 import { small } from "./parts.ts";
 
 const gpu = await openNodeGpu({ limits: "default", features: "none", poison: true });
@@ -26,7 +26,7 @@ async function alone(prompt: readonly number[], options: GenerateOptions): Promi
   }
 }
 
-async function together(prompts: readonly (readonly number[])[], options: GenerateBatchOptions, of: DecoderModel = model): Promise<Ended<StopReason>[]> {
+async function together(prompts: readonly (readonly number[])[], options: GenerateBatchOptions, of: LanguageModel = model): Promise<Ended<StopReason>[]> {
   const ids: number[][] = prompts.map(() => []);
   const run = generateBatch(of, prompts, options);
   for (;;) {
@@ -172,7 +172,16 @@ describe("generation leaves nothing on the device", () => {
   });
 
   it("when it throws", async () => {
-    await expect(alone([1, 7], options)).rejects.toThrow(/TENSOR_VALUE.*id 7/s);
+    const broken: LanguageModel = {
+      engine,
+      spec: model.spec,
+      createCache: (wanted) => model.createCache(wanted),
+      ids: (ids, batch) => model.ids(ids, batch),
+      prefill: (ids, wanted) => model.prefill(ids, wanted),
+      checkRoom: (rows, cache) => model.checkRoom(rows, cache),
+      logits: () => { throw new Error("broken"); },
+    };
+    await expect(together([[1], [2, 3]], options, broken)).rejects.toThrow("broken");
     expect(gpu.stats.liveBytes).toBe(before);
   });
 
@@ -203,6 +212,7 @@ it("impossible options are refused before anything is sent, by name", async () =
   }
   await expect(together([], { tokens: 1 })).rejects.toThrow(/MODEL_PROMPT.*no prompt/s);
   await expect(together([[1], []], { tokens: 1 })).rejects.toThrow(/MODEL_PROMPT.*prompt 1 is empty/s);
+  await expect(together([[1, 2], [1, 7]], { tokens: 1 })).rejects.toThrow(/MODEL_PROMPT.*prompt 1 has the id 7 at place 1; ids are whole numbers from 0 to 6/s);
   await expect(together([[1], new Array<number>(17).fill(1)], { tokens: 1 })).rejects.toThrow(/MODEL_CONTEXT.*prompt 1 has 17 tokens.*holds 16/s);
   expect(await together(PROMPTS, { tokens: 0 })).toEqual(PROMPTS.map(() => ({ ids: [], reason: "length" })));
   expect(gpu.stats.dispatches).toBe(sent);

@@ -17,7 +17,8 @@ export function rowsOf(x: Tensor, operator: string): readonly [rows: number, len
 
 /**
  * The `count` largest entries of every row, largest first; equal ones by lower index. NaN is never chosen: where a row has
- * fewer numbers than asked for, the rest is −∞ with the index 0xffffffff. No gradient.
+ * fewer numbers than asked for, the rest is −∞ with the index 0xffffffff. The time grows with `count`; `samplingWeights` cuts a
+ * distribution to any number of entries in the same time. No gradient.
  *
  * @param x  [N, V], f32
  * @returns `values` f32 and `indices` u32, both [N, count]
