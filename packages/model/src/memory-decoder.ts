@@ -32,11 +32,12 @@ export class MemoryDecoder implements LanguageModel {
     this.#batch = source.shape[0]!;
     const kept = (tensor: Tensor): Tensor => engine.keep(tensor.contiguous());
     const remembered = engine.noGrad(() => engine.scope(() => stack.remember(source)?.map(({ tensors }): Remembered<Tensor> => ({ tensors: Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, kept(tensor)])) }))));
-    this.#owned = remembered?.flatMap(({ tensors }) => Object.values(tensors)) ?? [];
-    this.#memory = { source: remembered ?? source, ...limits };
+    const read = remembered ?? source.alias();
+    this.#owned = "shape" in read ? [read] : read.flatMap(({ tensors }) => Object.values(tensors));
+    this.#memory = { source: read, ...limits };
   }
 
-  /** Device memory of what is remembered. */
+  /** Device memory of what is read at every step. */
   get bytes(): number {
     return this.#owned.reduce((sum, { size }) => sum + 4 * size, 0);
   }
@@ -65,7 +66,7 @@ export class MemoryDecoder implements LanguageModel {
     return idTensor(this.engine, ids, batch, this.spec.vocab);
   }
 
-  /** Frees what is remembered. */
+  /** Frees what is read at every step. */
   dispose(): void {
     for (const tensor of this.#owned) tensor.dispose();
   }

@@ -4,6 +4,7 @@ import { AttentionPlans, type PlanUse } from "./attention-plans.ts";
 import { attentionBranch, feedForwardBranch, mixtureBranch, residualStep, type AttentionKind, type Branch, type Pass, type ResidualStep } from "./block.ts";
 import { checkNorm, type ResolvedStackConfig } from "./config.ts";
 import { withEmbedHooks } from "./embed-hooks.ts";
+import type { NamedPlan } from "./explain-model.ts";
 import { feedForward } from "./feed-forward.ts";
 import type { ForwardOptions, ModelCacheOptions } from "./language-model.ts";
 import { mixture } from "./mixture.ts";
@@ -141,8 +142,9 @@ export class Stack {
   }
 
   /** The training plan of every kind of attention in the order. */
-  get plans(): readonly Plan[] {
-    return [...new Set(this.order.flat().filter(isAttention))].map((kind) => this.#plans.of(kind, TRAINING));
+  get plans(): readonly NamedPlan[] {
+    const { prefix = "" } = this.#options;
+    return [...new Set(this.order.flat().filter(isAttention))].map((kind) => ({ of: prefix.replace(".", " ") + NAMES[kind], plan: this.#plans.of(kind, TRAINING) }));
   }
 
   /**
@@ -189,6 +191,8 @@ export class Stack {
 }
 
 const isAttention = (letter: Letter): letter is AttentionKind => letter === "s" || letter === "w" || letter === "c";
+
+const NAMES: Readonly<Record<AttentionKind, string>> = { s: "self-attention", w: "self-attention in a window", c: "cross-attention" };
 
 const TRAINING: PlanUse = { backward: true, cache: "none", dtype: "f32", padded: false };
 

@@ -140,6 +140,10 @@ describe("an encoder-decoder", () => {
     halves.dispose();
   });
 
+  it("explains the kernels of both stacks, by name", () => {
+    expect(model.explain()).toMatch(/^encoder-decoder: 2 layers.*\nencoder self-attention: kernel 'reference'.*mask full.*\nself-attention: kernel.*mask causal.*\ncross-attention: kernel/s);
+  });
+
   it("refuses a start outside the vocabulary, and an order that leaves the encoder out", () => {
     expect(() => smallEncoderDecoder(engine, { start: 7 })).toThrow(/CONFIG_RANGE.*start is 7/s);
     expect(() => smallEncoderDecoder(engine, { order: "(sf)2" })).toThrow(/CONFIG_ORDER/);
