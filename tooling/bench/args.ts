@@ -7,6 +7,9 @@ const kernels = ["flash", "reference"] as const;
 /** A kernel that our model can train on. */
 export type OurKernel = (typeof kernels)[number];
 
+/** What compiles, tunes or loads for minutes. */
+const SLOW: readonly Bench[] = ["attention", "flex", "decode"];
+
 export interface Args {
   readonly benches: readonly Bench[];
   readonly json: boolean;
@@ -15,6 +18,8 @@ export interface Args {
   readonly quick: boolean;
   /** Cases whose name matches; all without it. */
   readonly cases: RegExp;
+  /** Folder of the reference data, for the story model. */
+  readonly data: string;
   /** Kernels that our model trains on, each a contender of its own; none: what the planner chooses. */
   readonly kernels: readonly OurKernel[];
   /** Whether our steps are replayed; both values make two contenders. */
@@ -32,12 +37,13 @@ export function usage(): string {
   --reps N      timed repetitions (default 7)
   --quick       three repetitions, and the smallest sizes alone
   --only a,b    contenders whose name contains a or b
-  --cases RE    attention, flex: cases whose name matches, such as 'causal (512|1024)' or 'window'
+  --cases RE    attention, flex, decode: cases whose name matches, such as 'causal (512|1024)' or 'window'
+  --data DIR    decode: where the reference data lies, of which it runs the story model (default ../shared/reference)
   --kernel a,b  train: kernels of our model, each a contender (default: what the planner chooses)
   --replay a,b  train: on, off or both (default on): whether our steps are recorded and replayed
   --wait-alike  peers leave a software GPU its cores while they wait, as ours do
-  --cap N       seconds that a contender may take to get ready (default 300; attention, flex 600)
-  --budget N    attention, flex: seconds after which a contender is timed no more, mostly three repetitions at least (default 40)`;
+  --cap N       seconds that a contender may take to get ready (default 300; attention, flex, decode 600)
+  --budget N    attention, flex, decode: seconds after which a contender is timed no more, mostly three repetitions at least (default 40)`;
 }
 
 /** @throws Error that names the argument at fault. */
@@ -51,6 +57,7 @@ export function readArgs(argv: readonly string[]): Args {
       only: { type: "string", default: "" },
       quick: { type: "boolean", default: false },
       cases: { type: "string", default: "" },
+      data: { type: "string", default: "../shared/reference" },
       kernel: { type: "string", default: "" },
       replay: { type: "string", default: "on" },
       "wait-alike": { type: "boolean", default: false },
@@ -66,11 +73,12 @@ export function readArgs(argv: readonly string[]): Args {
     reps: positive("--reps", values.reps ?? (values.quick ? "3" : "7")),
     only: listed(values.only),
     cases: pattern(values.cases),
+    data: values.data,
     kernels: listed(values.kernel).map((name) => known("kernel", name, kernels)),
     quick: values.quick,
     replay: listed(values.replay).map(switched),
     waitAlike: values["wait-alike"],
-    capSeconds: positive("--cap", values.cap ?? (named.includes("attention") || named.includes("flex") || named.length === 0 ? "600" : "300")),
+    capSeconds: positive("--cap", values.cap ?? (named.length === 0 || named.some((bench) => SLOW.includes(bench)) ? "600" : "300")),
     budgetSeconds: positive("--budget", values.budget),
     help: values.help,
   };

@@ -39,6 +39,8 @@ export interface Decoding {
   readonly jsMicroseconds?: number;
   /** Of its cache of keys and values, or of latents. */
   readonly bytes?: number;
+  /** Of the matrices that every step reads, where they are not the case's. */
+  readonly weightBytes?: number;
 }
 
 /** Work of another kind than the case's. */

@@ -7,7 +7,10 @@ import { withRatios } from "./cases/attention-ratios.ts";
 import { decodeCases } from "./cases/decode.ts";
 import { flexCase, flexGroups } from "./cases/flex.ts";
 import { withBars } from "./cases/flex-ratios.ts";
+import { withCeilings } from "./cases/decode-ratios.ts";
+import { latentCases } from "./cases/latent.ts";
 import { matmulCases } from "./cases/matmul.ts";
+import { storiesCase } from "./cases/stories.ts";
 import { trainCase } from "./cases/train.ts";
 import type { Case, Contender } from "./contender.ts";
 import { ourFlash, oursUntuned, ourUnfused } from "./ours/attention.ts";
@@ -16,7 +19,10 @@ import { ourFlex } from "./ours/flex.ts";
 import { fmaCeiling } from "./ours/fma-ceiling.ts";
 import { ourGpt } from "./ours/gpt.ts";
 import { ourGpu } from "./ours/gpu.ts";
+import { ourLatent } from "./ours/latent.ts";
 import { ourMatmuls } from "./ours/matmul.ts";
+import { ourStories } from "./ours/stories.ts";
+import { weightYardsticks } from "./ours/weight-yardsticks.ts";
 import { copyYardsticks, matmulYardstick } from "./ours/yardsticks.ts";
 import { jaxAttention } from "./peers/jax-attention.ts";
 import { jaxGpt } from "./peers/jax-gpt.ts";
@@ -57,9 +63,13 @@ const run: Record<Bench, (args: Args, adapter: string) => Promise<void>> = {
     }
   },
   async decode(args, adapter) {
-    const contests = decodeCases(chosen([...ourDecoders, ortDecoder], args.only));
+    const stories = storiesCase(args.data, chosen([ourStories(true), ourStories(false)], args.only));
+    if (stories === undefined) noteOf("decode")(`stories260K is left out: ${args.data}/models/stories260K-hf is not there (--data)`);
+    else if (args.cases.test(stories.name)) await show(stories, args, adapter);
+    for (const latent of latentCases(chosen([ourLatent("absorbed"), ourLatent("naive")], args.only), args.cases)) await show(latent(), args, adapter);
+    const contests = decodeCases(chosen([...ourDecoders, ortDecoder, ...weightYardsticks], args.only), args.cases);
     const results = await raceTogether(contests, { ...args, note: noteOf("decode") });
-    contests.forEach((contest, i) => { print(linesOf(contest, results[i] ?? [], adapter), args); });
+    contests.forEach((contest, i) => { print(withCeilings(linesOf(contest, results[i] ?? [], adapter)), args); });
   },
   async train(args, adapter) {
     const kernels = args.kernels.length === 0 ? [undefined] : args.kernels;

@@ -40,7 +40,7 @@ export function linesOf<Problem>(contest: Case<Problem>, results: readonly Resul
   return results.map((result, place) => {
     const { ms, role, verdict } = result;
     const flops = result.flops ?? contest.flops;
-    const bytes = result.bytes ?? contest.bytes ?? 0;
+    const bytes = result.bytes ?? result.decoding?.weightBytes ?? contest.bytes ?? 0;
     return {
       bench: contest.bench,
       case: contest.name,
