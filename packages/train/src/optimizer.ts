@@ -30,7 +30,7 @@ export class AdamW {
   steps = 0;
   readonly #decay: readonly number[];
 
-  constructor(parameters: Parameters, options: AdamWOptions = {}) {
+  constructor(parameters: Pick<Parameters, "trainable">, options: AdamWOptions = {}) {
     this.options = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01, ...options };
     this.parameters = parameters.trainable;
     const zeros = ({ tensor }: Parameter): Tensor => tensor.engine.keep(tensor.engine.zeros(tensor.shape));

@@ -1,5 +1,5 @@
 import type { Safetensors } from "@polyhead/core/safetensors";
-import type { Observation } from "@polyhead/model";
+import type { ForwardOptions, Observation } from "@polyhead/model";
 import type { Engine, Tensor } from "@polyhead/tensor";
 import { idsOf, limitsOf, type Limits } from "./golden.ts";
 import { hasEncoder, type AnyModel } from "./open-model.ts";
@@ -15,7 +15,7 @@ export interface Passage {
   /** Logits `[B, T, vocab]`; with `padded` the batch is masked as `padded.*` says. */
   logits(padded: boolean, listeners?: Listeners): Tensor;
   /** Mean cross-entropy of the next token, or of the labels that the batch has. */
-  loss(): Tensor;
+  loss(observeRouting?: ForwardOptions["observeRouting"]): Tensor;
 }
 
 const i32 = (engine: Engine, numbers: readonly number[]): Tensor => engine.tensor(numbers, [numbers.length], { dtype: "i32" });
@@ -50,6 +50,6 @@ export function passageOf(model: AnyModel, golden: Safetensors): Passage {
   const targets = ids.map((_, at) => (at % tokens === tokens - 1 ? -100 : ids[at + 1]!));
   return {
     logits: (padded, { decoder } = {}) => model.logits(input(), { ...(padded && masked()), ...heard(decoder) }),
-    loss: () => model.loss(input(), engine.tensor(targets, [batch, tokens], { dtype: "i32" })),
+    loss: (observeRouting) => model.loss(input(), engine.tensor(targets, [batch, tokens], { dtype: "i32" }), observeRouting ? { observeRouting } : {}),
   };
 }
