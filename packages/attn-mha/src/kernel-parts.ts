@@ -3,6 +3,7 @@
 export { biasOfHooks } from "./bias-tensor.ts";
 export { createRowCache } from "./caches/create-cache.ts";
 export type { HeldRows, RowCache } from "./caches/row-cache.ts";
+export { gatherPages } from "./gather-pages.ts";
 export { joinHeads } from "./heads.ts";
 export { learnedTables } from "./kernels/capture-gradient.ts";
 export { maskBounds, type MaskBounds } from "./mask-bounds.ts";

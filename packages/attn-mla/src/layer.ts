@@ -1,4 +1,4 @@
-import { createRowCache, joinHeads, runKernel, usableCache, withQkHooks, type HeldRows } from "@polyhead/attn-mha/kernel";
+import { createRowCache, gatherPages, joinHeads, runKernel, usableCache, withQkHooks, type HeldRows } from "@polyhead/attn-mha/kernel";
 import { PolyheadError, sortHooks, type AttentionContext, type AttentionLayer, type AttentionShape, type BoundHook, type Count, type Params, type PlannedKernel, type QkHook, type ScoreHook } from "@polyhead/core";
 import { cast, concat, linear, matmul, rmsNorm, type Engine, type Tensor } from "@polyhead/tensor";
 import { isAbsorbed, type DecodeForm } from "./decode-form.ts";
@@ -39,19 +39,25 @@ function attend(x: Tensor, params: Params<Tensor>, layout: LatentLayout, form: D
 
   if (cache === undefined) return run(joined(q), { ...keysAndValues(rows, params, layout), kvOffset: memory === undefined ? offset : 0 }, context.plan);
   const held = cache.append(rows, rows.narrow(3, 0, layout.kvRank));
-  // A recorded step takes all rows that there may be: how many are in use is another matter at each replay.
-  const inUse = x.engine.recording ? held.k.shape[2]! : countOf(held.keys!);
+  const { k, keys, kvOffset } = held;
+  // A recorded step on live keys takes all rows that there may be.
+  const recorded = typeof keys === "object" && x.engine.recording;
+  const inUse = recorded ? k.shape[2]! : numberOf(keys!);
   if (!isAbsorbed(form, layout, { queries: rows.shape[2]!, keys: inUse })) {
-    const used: HeldRows = x.engine.recording ? held : { ...held, keys: inUse };
-    return run(joined(q), { ...used, ...keysAndValues(wide(held.k).narrow(2, 0, inUse), params, layout) }, context.plan);
+    return run(joined(q), { kvOffset, keys: recorded ? keys : inUse, ...keysAndValues(rowsOf(held, inUse), params, layout) }, context.plan);
   }
   const o = run(toLatent(q, params, layout), held, absorbedPlan(context, layout, held.v.shape[3]!));
   return fromLatent(o.narrow(3, 0, layout.kvRank), params, layout);
 }
 
-const countOf = (count: Count): number => (typeof count === "number" ? count : count.value);
+const numberOf = (count: Count): number => (typeof count === "number" ? count : count.value);
 const joined = ({ plain, turned }: SplitQuery): Tensor => concat([plain, turned], 3);
-const wide = (x: Tensor): Tensor => (x.dtype === "f16" ? cast(x, "f32") : x);
+
+/** The first `count` rows that a cache holds, f32 `[B, 1, count, kvRank + ropeDim]`. */
+function rowsOf({ k, pages }: HeldRows, count: number): Tensor {
+  if (pages !== undefined) return gatherPages(k, pages, count);
+  return (k.dtype === "f16" ? cast(k, "f32") : k).narrow(2, 0, count);
+}
 
 /** @throws PolyheadError `ATTN_HOOK` for a score hook that reads the queries: here they are two things. */
 function hooksOf({ hooks }: Context): { readonly qk: readonly BoundHook<Tensor, QkHook<Tensor>>[]; readonly score: Context["hooks"] } {

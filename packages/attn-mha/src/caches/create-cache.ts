@@ -23,7 +23,6 @@ export function createRowCache(engine: Engine, sizes: Pick<PlainCacheOptions, "k
     case "static":
       return new StaticCache(engine, { ...sizes, ...rows, dtype });
     case "paged":
-      if (sizes.sharedValues !== undefined) throw new PolyheadError("ATTN_CACHE_KIND", "a paged cache of rows that are keys and values at once", "give 'dense' or 'static'");
       return new PagedCache(engine, { ...rows, pool: { ...sizes, dtype, ...(pageSize !== undefined && { pageSize }) } });
     default:
       throw new PolyheadError("ATTN_CACHE_KIND", `a cache of kind '${String(kind)}'`, "give 'dense', 'static' or 'paged'");

@@ -7,6 +7,8 @@ import { bytesOf, keyValueStorage, type KeyValue } from "./write-rows.ts";
 export interface PagePoolOptions {
   readonly kvHeads: number;
   readonly headDim: number;
+  /** Values are the first features of their keys, this many. Default: values have memory of their own. */
+  readonly sharedValues?: number | undefined;
   readonly dtype?: "f32" | "f16";
   /** Rows of a page: a power of two from 16 to 256. Default 64. */
   readonly pageSize?: number;
@@ -26,6 +28,7 @@ export class PagePool {
   readonly dtype: "f32" | "f16";
   readonly kvHeads: number;
   readonly headDim: number;
+  readonly sharedValues: number | undefined;
   readonly #engine: Engine;
   readonly #most: number;
   /** How many sequences hold each page. */
@@ -35,11 +38,12 @@ export class PagePool {
   #users = 1;
 
   /** @throws PolyheadError `ATTN_CACHE_PAGE`. */
-  constructor(engine: Engine, { kvHeads, headDim, dtype = "f32", pageSize = 64, pages = Infinity }: PagePoolOptions) {
+  constructor(engine: Engine, { kvHeads, headDim, sharedValues, dtype = "f32", pageSize = 64, pages = Infinity }: PagePoolOptions) {
     if (!(pageSize >= 16 && pageSize <= 256 && Number.isInteger(Math.log2(pageSize)))) throw new PolyheadError("ATTN_CACHE_PAGE", `pages of ${pageSize} rows`, "give 16, 32, 64, 128 or 256");
     this.#engine = engine;
     this.kvHeads = kvHeads;
     this.headDim = headDim;
+    this.sharedValues = sharedValues;
     this.dtype = dtype;
     this.pageSize = pageSize;
     this.#most = pages;
@@ -53,12 +57,12 @@ export class PagePool {
 
   /** Device memory that it takes, pages that nobody holds included. */
   get bytes(): number {
-    return this.#storage === undefined ? 0 : bytesOf(this.#storage);
+    return this.#storage === undefined ? 0 : bytesOf(this.#storage, this.#shared);
   }
 
   /** Bytes of one page, keys and values. */
   get pageBytes(): number {
-    return 2 * this.kvHeads * this.pageSize * this.headDim * (this.dtype === "f16" ? 2 : 4);
+    return (this.#shared ? 1 : 2) * this.kvHeads * this.pageSize * this.headDim * (this.dtype === "f16" ? 2 : 4);
   }
 
   /** Pages that somebody holds. */
@@ -80,8 +84,9 @@ export class PagePool {
     const after = this.#allocate(Math.min(this.#most, Math.max(SMALLEST, 2 * room, wanted)));
     if (before !== undefined) {
       const { gpu } = this.#engine;
-      gpu.copy(before.k.slice(), after.k.slice(), bytesOf(before) / 2);
-      gpu.copy(before.v.slice(), after.v.slice(), bytesOf(before) / 2);
+      const bytes = bytesOf(before, true);
+      gpu.copy(before.k.slice(), after.k.slice(), bytes);
+      if (!this.#shared) gpu.copy(before.v.slice(), after.v.slice(), bytes);
       release(before);
     }
     this.#storage = after;
@@ -109,8 +114,8 @@ export class PagePool {
   /** Copies all rows of a page to another. */
   copy(source: number, dest: number): void {
     const { k, v } = this.storage;
-    const words = this.pageBytes / 8;
-    this.#engine.gpu.dispatch(copyPageKernel, { k: k.slice(), v: v.slice() }, { source: source * words, dest: dest * words, words }, flatGrid(words, 64));
+    const words = this.pageBytes / (this.#shared ? 4 : 8);
+    this.#engine.gpu.dispatch(copyPageKernel(this.#shared), { k: k.slice(), ...(!this.#shared && { v: v.slice() }) }, { source: source * words, dest: dest * words, words }, flatGrid(words, 64));
   }
 
   /** One more cache lives on it. */
@@ -126,9 +131,13 @@ export class PagePool {
     this.#storage = undefined;
   }
 
+  get #shared(): boolean {
+    return this.sharedValues !== undefined;
+  }
+
   #allocate(blocks: number): KeyValue {
-    const { kvHeads, headDim, dtype, pageSize: rows } = this;
-    return keyValueStorage(this.#engine, { blocks, kvHeads, rows, headDim, dtype });
+    const { kvHeads, headDim, sharedValues, dtype, pageSize: rows } = this;
+    return keyValueStorage(this.#engine, { blocks, kvHeads, rows, headDim, sharedValues, dtype });
   }
 }
 

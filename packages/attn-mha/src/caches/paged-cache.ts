@@ -85,7 +85,7 @@ export class PagedCache extends RowCache {
     const { held, first } = this.timeline;
     const pages = { table: this.#table, size: this.pool.pageSize };
     const { storage } = this.pool;
-    writeRows(storage, rows, { at: held, pages });
+    writeRows(storage, rows, { at: held, pages, shared: this.pool.sharedValues !== undefined });
     return { ...storage, pages, keys: held + count, kvOffset: first };
   }
 
