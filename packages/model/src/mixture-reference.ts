@@ -23,7 +23,7 @@ function affinities(logits: readonly number[], scoring: ResolvedExperts["scoring
 }
 
 /** The chosen experts of one token, best first, and gₑ of each. */
-export function routeReference(logits: readonly number[], config: ExpertsConfig, bias?: ArrayLike<number>): { readonly experts: readonly number[]; readonly weights: readonly number[] } {
+function routeReference(logits: readonly number[], config: ExpertsConfig, bias?: ArrayLike<number>): { readonly experts: readonly number[]; readonly weights: readonly number[] } {
   const { routed, active, scoring, groups, activeGroups, groupScore, normalize, scale } = resolveExperts(config);
   const s = affinities(logits, scoring);
   const choice = s.map((score, e) => score + (bias?.[e] ?? 0));

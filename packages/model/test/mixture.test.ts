@@ -1,6 +1,6 @@
 import type { Params64 } from "@polyhead/core";
 import { openNodeGpu } from "@polyhead/gpu-node";
-import { createEngine, expertLoads, fromHalf, toHalf, type DType, type Tensor } from "@polyhead/tensor";
+import { createEngine, expertLoads, fromHalf, sub, toHalf, type DType, type Tensor } from "@polyhead/tensor";
 import { assertClose, checkGradients, onEngine, uniform } from "@polyhead/testkit";
 import { afterAll, describe, expect, it } from "vitest";
 import { ExpertBalance, mixture, updateCorrection, type ExpertsConfig } from "../src/index.ts";
@@ -175,6 +175,41 @@ describe("in a model", () => {
     const of = (name: string): DType => model.parameters.get(`blocks.1.feedForward.${name}`)!.tensor.dtype;
     expect(["experts.up", "experts.down", "router.weight", "router.correction"].map(of)).toEqual(["f16", "f16", "f32", "f32"]);
     model.parameters.dispose();
+  });
+
+  it("training steps are replayed to the bits of eager ones, while tokens change their experts", async () => {
+    const [ids, targets] = [[1, 2, 3, 4, 5, 6, 0], [2, 3, 4, 5, 6, 0, 1]];
+    const run = async (replayed: boolean): Promise<unknown[]> => {
+      const model = small(engine, { ...spec, experts: { ...experts, active: 2 } });
+      const [input, wanted] = [model.ids(ids), model.ids(targets)];
+      const chosen: Tensor[] = [];
+      const step = (): Tensor[] => {
+        const loss = model.loss(input, wanted, { training: true, observeRouting: (_, routing) => { chosen[0] = engine.keep(routing.experts); } });
+        loss.backward();
+        engine.noGrad(() => { for (const { tensor } of model.parameters.trainable) engine.assign(tensor, sub(tensor, tensor.grad!)); });
+        model.parameters.zeroGrad();
+        return [loss, chosen[0]!];
+      };
+      const seen: unknown[] = [];
+      const note = async (outputs: readonly Tensor[]): Promise<void> => { for (const output of outputs) seen.push(await output.read()); };
+      if (replayed) {
+        await note(engine.scope(step));
+        const recorded = engine.record(step);
+        await note(recorded.outputs);
+        for (let i = 2; i < 6; i++) {
+          recorded.replay();
+          await note(recorded.outputs);
+        }
+        recorded.dispose();
+      } else {
+        for (let i = 0; i < 6; i++) await note(engine.scope(step));
+      }
+      model.parameters.dispose();
+      return seen;
+    };
+    const eager = await run(false);
+    expect(eager[1]).not.toEqual(eager.at(-1));
+    expect(await run(true)).toEqual(eager);
   });
 
   it("a balance moves the corrections by what was heard since its last step, in recorded steps too", async () => {
