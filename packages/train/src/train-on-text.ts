@@ -14,6 +14,8 @@ export interface TextTrainingOptions {
   readonly batch?: number;
   /** Peak learning rate. Default 3e-3. */
   readonly rate?: number;
+  /** See `TrainerOptions`. */
+  readonly expertSpeed?: number;
   /** Updates between two reports; default 10. */
   readonly reportEvery?: number;
   /** Seed of the windows; default 1. */
@@ -39,7 +41,7 @@ export interface TrainedOnText {
  *
  * @throws PolyheadError `DATA_TOO_SHORT` when a tenth of the text does not hold one window, and what `Trainer.run` throws.
  */
-export async function trainOnText(text: string, { build, steps, batch = 8, rate = 3e-3, reportEvery = 10, seed = 1, onRecord, signal }: TextTrainingOptions): Promise<TrainedOnText> {
+export async function trainOnText(text: string, { build, steps, batch = 8, rate = 3e-3, reportEvery = 10, seed = 1, expertSpeed, onRecord, signal }: TextTrainingOptions): Promise<TrainedOnText> {
   const vocabulary = CharVocabulary.of(text);
   const { train, validation } = splitTokens(vocabulary.encode(text));
   const model = build(vocabulary.size);
@@ -51,6 +53,7 @@ export async function trainOnText(text: string, { build, steps, batch = 8, rate 
     schedule: warmupCosine({ peak: rate, warmup: Math.ceil(steps / 20), total: steps }),
     optimizer: { beta2: 0.99, weightDecay: 0.1, clip: 1 },
     reportEvery,
+    ...(expertSpeed !== undefined && { expertSpeed }),
   });
   let loss = NaN;
   try {

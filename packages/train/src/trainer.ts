@@ -1,5 +1,5 @@
 import { PolyheadError } from "@polyhead/core";
-import type { DecoderModel } from "@polyhead/model";
+import { ExpertBalance, type DecoderModel } from "@polyhead/model";
 import type { Engine } from "@polyhead/tensor";
 import type { Batch, BatchSource } from "./batches.ts";
 import { AdamW, type AdamWOptions } from "./optimizer.ts";
@@ -14,6 +14,11 @@ export interface TrainerOptions {
   readonly evaluationRows?: number;
   readonly schedule: Schedule;
   readonly optimizer?: AdamWOptions;
+  /**
+   * How far an update moves the correction of each expert, so that all get their share of the tokens (DeepSeek-V3: 0.001). Default: not
+   * at all. The model's mixtures then need a correction.
+   */
+  readonly expertSpeed?: number;
   /** Micro-batches summed into one update; the gradient is that of their mean loss. */
   readonly accumulate?: number;
   /** Updates between two reports: their losses come from the GPU in one read. */
@@ -67,8 +72,9 @@ export class Trainer {
     this.optimizer = new AdamW(options.model.parameters, options.optimizer);
     this.#options = options;
     this.#engine = options.model.engine;
-    const { model, accumulate = 1, reportEvery = 1, replay = "auto" } = options;
-    this.#update = new Update({ model, optimizer: this.optimizer, accumulate, rows: reportEvery, replay });
+    const { model, accumulate = 1, reportEvery = 1, replay = "auto", expertSpeed } = options;
+    const balance = expertSpeed === undefined ? {} : { balance: new ExpertBalance(model.parameters, expertSpeed) };
+    this.#update = new Update({ model, optimizer: this.optimizer, accumulate, rows: reportEvery, replay, ...balance });
   }
 
   /** Updates done so far. */

@@ -1,5 +1,5 @@
 import { PolyheadError } from "@polyhead/core";
-import type { DecoderModel } from "@polyhead/model";
+import type { DecoderModel, ExpertBalance } from "@polyhead/model";
 import { checkIds, concat, type Engine, type RecordedStep, type Tensor } from "@polyhead/tensor";
 import type { Batch } from "./batches.ts";
 import type { AdamW } from "./optimizer.ts";
@@ -10,6 +10,8 @@ export type ReplayMode = boolean | "auto";
 export interface UpdateOptions {
   readonly model: DecoderModel;
   readonly optimizer: AdamW;
+  /** Of experts, after the optimiser's step. */
+  readonly balance?: ExpertBalance;
   /** Micro-batches an update. */
   readonly accumulate: number;
   /** Updates whose numbers are kept until they are read. */
@@ -92,6 +94,7 @@ export class Update {
 
   dispose(): void {
     this.#drop();
+    this.#options.balance?.dispose();
     this.measured.dispose();
   }
 
@@ -154,16 +157,17 @@ export class Update {
   }
 
   #work(places: readonly Place[]): void {
-    const { model, optimizer, accumulate } = this.#options;
+    const { model, optimizer, balance, accumulate } = this.#options;
     const engine = this.#engine;
     const losses = places.map(({ inputs, targets }) =>
       engine.scope(() => {
-        const loss = model.loss(inputs, targets, { training: true });
+        const loss = model.loss(inputs, targets, { training: true, ...(balance && { observeRouting: balance.observe }) });
         loss.backward(engine.full(loss.shape, 1 / accumulate));
         return loss.detach().reshape([1]);
       }),
     );
     const norm = optimizer.step(live(() => this.#rateNow));
+    balance?.step();
     engine.noGrad(() => { engine.assignRow(this.measured, live(() => this.#rowNow), concat([...losses, norm.reshape([1])], 0)); });
   }
 

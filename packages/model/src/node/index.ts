@@ -5,3 +5,4 @@ export { readArguments, readNumber, type Arguments, type NumberRange } from "./a
 export { GENERATION_WORDS, generationOptions } from "./generation-arguments.ts";
 export { interruption, runProgram } from "./run-program.ts";
 export { readTokenizer, tokenizerOf } from "./tokenizer-file.ts";
+export { loadWriter, type LoadWriterOptions, type Writer } from "./load-writer.ts";

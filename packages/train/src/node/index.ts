@@ -1,2 +1,4 @@
 export { readTextFile } from "./read-text-file.ts";
 export { openRunFolder, type RunFolder } from "./run-folder.ts";
+export { readToyArguments, type ToyArguments } from "./toy-arguments.ts";
+export { trainToy, type ToyTrainingOptions } from "./train-toy.ts";

