@@ -1,6 +1,6 @@
 import { openNodeGpu } from "@polyhead/gpu-node";
 import type { PagedCache } from "@polyhead/attn-mha";
-import { capture, full, scoreHook, scoreMod, type KvCache } from "@polyhead/core";
+import { capture, full, scoreHook, scoreMod, window, type KvCache } from "@polyhead/core";
 import { cast, createEngine, type Tensor } from "@polyhead/tensor";
 import { assertClose, checkGradients, onEngine, uniform, type Rule } from "@polyhead/testkit";
 import { afterAll, describe, expect, it } from "vitest";
@@ -69,6 +69,17 @@ describe("the latent cache", () => {
         cache.dispose();
       });
     }
+  }
+
+  for (const kind of ["dense", "static", "paged"] as const) {
+    it(`${kind}: slides under a window, in either form, to the numbers of the whole text`, async () => {
+      const mask = window(3);
+      const text = { data: uniform(40 * WIDTH, 9), batch: 1, parts: [7, ...new Array<number>(10).fill(1), 12, 11] };
+      const want = await engine.noGrad(() => layer.apply(engine.tensor(text.data, [1, 40, WIDTH]), weights, context({ mask }))).read();
+      const cache = layer.createCache(engine, { batch: 1, capacity: 16, kind, pageSize: 16, overflow: "slide", mask });
+      assertClose(await inParts(engine, (x) => layer.apply(x, weights, context({ mask, cache })), cache, text), Float64Array.from(want));
+      cache.dispose();
+    });
   }
 
   it("shares pages among texts with one beginning, and copies one that is written to", async () => {

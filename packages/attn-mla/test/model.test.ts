@@ -1,6 +1,6 @@
 import { flash } from "@polyhead/attn-flash";
 import { reference } from "@polyhead/attn-mha";
-import { createLab } from "@polyhead/core";
+import { createLab, type CacheOptions } from "@polyhead/core";
 import { untied } from "@polyhead/embed-untied";
 import { openNodeGpu } from "@polyhead/gpu-node";
 import { decoder, generate, type DecoderModel } from "@polyhead/model";
@@ -47,6 +47,29 @@ describe("a model of latent attention", () => {
       model.dispose();
     });
   }
+
+  it("decodes on the fused kernel from halves and from pages as from whole rows", async () => {
+    const model = lab.model({ ...spec, kernel: "flash" }, engine);
+    const decoded = async (options: Pick<CacheOptions, "kind" | "dtype">): Promise<number[]> => {
+      const cache = model.createCache({ batch: 1, pageSize: 16, ...options });
+      const all = Array.from(await model.prefill(model.ids(prompt), { cache }).read());
+      for (const id of [9, 2]) all.push(...(await engine.noGrad(() => model.logits(model.ids([id]), { cache })).read()));
+      for (const layer of cache) layer.dispose();
+      return all;
+    };
+    const rows = Float64Array.from(await decoded({ kind: "static" }));
+    assertClose(await decoded({ kind: "paged" }), rows);
+    assertClose(await decoded({ kind: "dense", dtype: "f16" }), rows, { rule: { kind: "whole", relative: 2e-3 } });
+    model.dispose();
+  });
+
+  it("plans absorbed steps as what they are: one key head as wide as the cache, its values a part of it", () => {
+    const model = lab.model(spec, engine);
+    const problem = { ...model.plan.problem, kvHeads: 1, headDimQK: 12, headDimV: 8, backward: false, cache: "dense", sizes: { batch: 1, queries: 1, keys: 24 } } as const;
+    expect(model.explain()).toContain("d12/8");
+    expect(lab.plan(problem, gpu.caps).explain()).toMatch(/kernel 'flash'.*group2 q1 k.* d12\/8/s);
+    model.dispose();
+  });
 
   it("has the same gradients on the fused kernel as on the unfused one", async () => {
     const gradients: Record<string, Float32Array>[] = [];
