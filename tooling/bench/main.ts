@@ -66,8 +66,8 @@ const run: Record<Bench, (args: Args, adapter: string) => Promise<void>> = {
     const stories = storiesCase(args.data, chosen([ourStories(true), ourStories(false)], args.only));
     if (stories === undefined) noteOf("decode")(`stories260K is left out: ${args.data}/models/stories260K-hf is not there (--data)`);
     else if (args.cases.test(stories.name)) await show(stories, args, adapter);
-    for (const latent of latentCases(chosen([ourLatent("absorbed"), ourLatent("naive")], args.only), args.cases)) await show(latent(), args, adapter);
-    const contests = decodeCases(chosen([...ourDecoders, ortDecoder, ...weightYardsticks], args.only), args.cases);
+    for (const latent of latentCases(chosen([ourLatent("absorbed"), ourLatent("naive")], args.only), args)) await show(latent(), args, adapter);
+    const contests = decodeCases(chosen([...ourDecoders, ortDecoder, ...weightYardsticks], args.only), args);
     const results = await raceTogether(contests, { ...args, note: noteOf("decode") });
     contests.forEach((contest, i) => { print(withCeilings(linesOf(contest, results[i] ?? [], adapter)), args); });
   },

@@ -1,4 +1,4 @@
-// Walks the bench's decoder in float64 and prints what decode-ids.ts holds, which takes a minute or two: node cases/record-ids.ts
+// Walks the bench's decoder in float64 and prints what decode-ids.ts holds, which takes a minute or two.
 import { sampled } from "./decode.ts";
 import { decodeProblem, gptSmall } from "./decode-problem.ts";
 import { decoderReference } from "./decode-reference.ts";

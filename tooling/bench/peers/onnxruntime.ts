@@ -10,10 +10,13 @@ export type OrtModule = typeof Ort;
 const workspace = new URL("../onnx/", import.meta.url);
 let installed = false;
 
+/** Whether its workspace has been installed; nothing is fetched to find out. */
+export const onnxInstalled = (): boolean => existsSync(new URL("node_modules/onnxruntime-node/package.json", workspace));
+
 /** Where a file of these packages lies. They are installed when they are first looked for, since they weigh 400 MB. */
 function locate(specifier: string): string {
   const { resolve } = createRequire(new URL("package.json", workspace));
-  if (!installed && !existsSync(new URL("node_modules/onnxruntime-node/package.json", workspace))) {
+  if (!installed && !onnxInstalled()) {
     process.stderr.write("# installing onnxruntime\n");
     const runner = fileURLToPath(new URL("../../run.mjs", import.meta.url));
     const { status } = spawnSync(process.execPath, [runner, "peers"], { stdio: ["ignore", 2, 2] });
