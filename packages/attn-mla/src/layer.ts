@@ -1,5 +1,5 @@
 import { createRowCache, gatherPages, joinHeads, runKernel, usableCache, withQkHooks, type HeldRows } from "@polyhead/attn-mha/kernel";
-import { PolyheadError, sortHooks, type AttentionContext, type AttentionLayer, type AttentionShape, type BoundHook, type Count, type Params, type PlannedKernel, type QkHook, type ScoreHook } from "@polyhead/core";
+import { PolyheadError, sortHooks, type AttentionContext, type AttentionLayer, type AttentionShape, type BoundHook, type Count, type Params, type PlannedKernel, type QkHook, type Remembered, type ScoreHook } from "@polyhead/core";
 import { cast, concat, linear, matmul, rmsNorm, type Engine, type Tensor } from "@polyhead/tensor";
 import { isAbsorbed, type DecodeForm } from "./decode-form.ts";
 import { latentParams, type LatentLayout } from "./layout.ts";
@@ -15,6 +15,7 @@ export function latentLayer(layout: LatentLayout, form: DecodeForm): AttentionLa
     shape,
     ownsQkHooks: true,
     createCache: (engine: Engine, options) => createRowCache(engine, { kvHeads: 1, headDim: kvRank + ropeDim, sharedValues: kvRank }, options),
+    remember: (memory, params) => ({ tensors: memory.engine.scope(() => ({ rows: latents(memory, params, layout, (keys) => keys) })) }),
     apply: (x, params, context) => x.engine.scope(() => linear(joinHeads(attend(x, params, layout, form, context)), params["out.weight"]!, params["out.bias"])),
   };
 }
@@ -31,32 +32,42 @@ function attend(x: Tensor, params: Params<Tensor>, layout: LatentLayout, form: D
   const cache = usableCache(context);
   const offset = cache?.position ?? context.offset;
   const q = queries(x, params, layout, (rows) => withQkHooks(rows, "q", qk, { offset, rows: positions }));
-  // This layer remembers no memory, so it is always the tensor.
-  const source = (memory as Tensor | undefined) ?? x;
-  const rows = latents(source, params, layout, (keys) => withQkHooks(keys, "k", qk, memory === undefined ? { offset, rows: positions } : { offset: 0 }));
-  const run = (query: Tensor, held: HeldRows, plan: PlannedKernel<Tensor>): Tensor =>
-    runKernel(query, held, { context, plan, sorted: sortHooks(score, plan.how), cache, offset, scale: layout.scale, queries: () => query });
+  const turn = (keys: Tensor): Tensor => withQkHooks(keys, "k", qk, memory === undefined ? { offset, rows: positions } : { offset: 0 });
+  const rows = isRemembered(memory) ? turnedRows(memory.tensors["rows"]!, layout, qk.length === 0 ? undefined : turn) : latents(memory ?? x, params, layout, turn);
+  const values = rows.narrow(3, 0, layout.kvRank);
+  const held: HeldRows = cache?.append(rows, values) ?? { k: rows, v: values, kvOffset: memory === undefined ? offset : 0 };
+  const run = (query: Tensor, read: HeldRows, plan: PlannedKernel<Tensor>): Tensor =>
+    runKernel(query, read, { context, plan, sorted: sortHooks(score, plan.how), cache, offset, scale: layout.scale, queries: () => query });
 
-  if (cache === undefined) return run(joined(q), { ...keysAndValues(rows, params, layout), kvOffset: memory === undefined ? offset : 0 }, context.plan);
-  const held = cache.append(rows, rows.narrow(3, 0, layout.kvRank));
   const { k, keys, kvOffset } = held;
   // A recorded step on live keys takes all rows that there may be.
   const recorded = typeof keys === "object" && x.engine.recording;
-  const inUse = recorded ? k.shape[2]! : numberOf(keys!);
-  if (!isAbsorbed(form, layout, { queries: rows.shape[2]!, keys: inUse })) {
-    return run(joined(q), { kvOffset, keys: recorded ? keys : inUse, ...keysAndValues(rowsOf(held, inUse), params, layout) }, context.plan);
+  const inUse = keys === undefined || recorded ? k.shape[2]! : numberOf(keys);
+  const stored = cache !== undefined || isRemembered(memory);
+  if (stored && isAbsorbed(form, layout, { queries: x.shape[1]!, keys: inUse })) {
+    const o = run(toLatent(q, params, layout), held, absorbedPlan(context, layout, held.v.shape[3]!));
+    return fromLatent(o.narrow(3, 0, layout.kvRank), params, layout);
   }
-  const o = run(toLatent(q, params, layout), held, absorbedPlan(context, layout, held.v.shape[3]!));
-  return fromLatent(o.narrow(3, 0, layout.kvRank), params, layout);
+  const made = keysAndValues(rowsOf(held, inUse), params, layout);
+  return run(joined(q), { ...made, kvOffset, ...(keys !== undefined && { keys: recorded ? keys : inUse }) }, context.plan);
 }
+
+/** By shape: a tensor has no `tensors`. */
+const isRemembered = (memory: Context["memory"]): memory is Remembered<Tensor> => memory !== undefined && "tensors" in memory;
 
 const numberOf = (count: Count): number => (typeof count === "number" ? count : count.value);
 const joined = ({ plain, turned }: SplitQuery): Tensor => concat([plain, turned], 3);
 
-/** The first `count` rows that a cache holds, f32 `[B, 1, count, kvRank + ropeDim]`. */
+/** Rows of a memory with their keys turned, where anything turns them. */
+function turnedRows(rows: Tensor, { kvRank, ropeDim }: LatentLayout, turn: ((keys: Tensor) => Tensor) | undefined): Tensor {
+  return turn === undefined ? rows : concat([rows.narrow(3, 0, kvRank), turn(rows.narrow(3, kvRank, ropeDim))], 3);
+}
+
+/** The first `count` rows that are held, f32 `[B, 1, count, kvRank + ropeDim]`. */
 function rowsOf({ k, pages }: HeldRows, count: number): Tensor {
   if (pages !== undefined) return gatherPages(k, pages, count);
-  return (k.dtype === "f16" ? cast(k, "f32") : k).narrow(2, 0, count);
+  const wide = k.dtype === "f16" ? cast(k, "f32") : k;
+  return count === wide.shape[2] ? wide : wide.narrow(2, 0, count);
 }
 
 /** @throws PolyheadError `ATTN_HOOK` for a score hook that reads the queries: here they are two things. */

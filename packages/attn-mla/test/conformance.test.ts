@@ -4,12 +4,14 @@ import { capture, full, scoreHook, scoreMod, window, type KvCache } from "@polyh
 import { cast, createEngine, type Tensor } from "@polyhead/tensor";
 import { assertClose, checkGradients, onEngine, uniform, type Rule } from "@polyhead/testkit";
 import { afterAll, describe, expect, it } from "vitest";
-import { context, expected, inParts, layerOf, SIZES, tensorsOf, valuesOf, WIDTH } from "./latent-layer.ts";
+import { context, type Context, expected, inParts, layerOf, SIZES, tensorsOf, valuesOf, WIDTH } from "./latent-layer.ts";
 
 const gpu = await openNodeGpu({ limits: "default", features: "none", poison: true });
 const engine = createEngine(gpu);
 /** Of numbers made of halves, which have eleven bits. */
 const HALVES: Rule = { kind: "whole", relative: 2e-3 };
+/** What a paged cache can do beyond the contract. */
+type Paged = KvCache<Tensor> & Pick<PagedCache, "fork" | "pool">;
 afterAll(() => { gpu.dispose(); });
 
 describe("the latent layer", () => {
@@ -27,6 +29,23 @@ describe("the latent layer", () => {
       );
     });
   }
+
+  it("reads another sequence in cross-attention, whether its latents are remembered or made anew, in either form", async () => {
+    const [x, memory] = [engine.tensor(uniform(2 * 3 * WIDTH, 6), [2, 3, WIDTH]), engine.tensor(uniform(2 * 5 * WIDTH, 7), [2, 5, WIDTH])];
+    const lengths = engine.tensor([5, 4], [2], { dtype: "i32" });
+    for (const decode of ["naive", "absorbed"] as const) {
+      const layer = layerOf({ decode });
+      const weights = tensorsOf(engine, layer);
+      const read = (source: NonNullable<Context["memory"]>): Promise<ArrayLike<number>> => engine.noGrad(() => layer.apply(x, weights, context({ mask: full(), memory: source, lengths }))).read();
+      const want = Float64Array.from(await read(memory));
+      assertClose(await read(engine.noGrad(() => layer.remember!(memory, weights))), want);
+      // What is not attended to does not matter, what is does.
+      const other = await memory.read();
+      const changed = (row: number): Tensor => engine.tensor(Float32Array.from(other, (value, i) => (Math.floor(i / WIDTH) === row ? 9 : value)), memory.shape);
+      expect(await read(changed(9))).toEqual(await read(memory));
+      expect(await read(changed(8))).not.toEqual(await read(memory));
+    }
+  });
 
   it("lets positions turn the rope features alone, of which the key has one for all heads", () => {
     const { shape, ownsQkHooks, params } = layerOf();
@@ -83,9 +102,9 @@ describe("the latent cache", () => {
   }
 
   it("shares pages among texts with one beginning, and copies one that is written to", async () => {
-    const fresh = (): PagedCache => layer.createCache(engine, { batch: 1, capacity: 40, kind: "paged", pageSize: 16, dtype: "f16" }) as KvCache<Tensor> as PagedCache;
+    const fresh = (): Paged => layer.createCache(engine, { batch: 1, capacity: 40, kind: "paged", pageSize: 16, dtype: "f16" }) as Paged;
     const rows = engine.tensor(uniform(20 * WIDTH, 8), [1, 20, WIDTH]);
-    const feed = (cache: PagedCache, at: number, count: number): Promise<ArrayLike<number>> => engine.noGrad(() => layer.apply(rows.narrow(1, at, count).contiguous(), weights, context({ cache }))).read();
+    const feed = (cache: Paged, at: number, count: number): Promise<ArrayLike<number>> => engine.noGrad(() => layer.apply(rows.narrow(1, at, count).contiguous(), weights, context({ cache }))).read();
     const [first, alone] = [fresh(), fresh()];
     await feed(first, 0, 18);
     const second = first.fork();
