@@ -164,6 +164,7 @@ describe("expertLinear", () => {
     expect(() => expertLinear(engine.zeros([2, 3, 4]), w, rows)).toThrow(/TENSOR_SHAPE/);
     expect(() => expertLinear(x, engine.zeros([4, 5, 4]), rows)).toThrow(/TENSOR_SHAPE[^]*\[experts, out, in\]/);
     expect(() => expertLinear(x, engine.zeros([3, 5, 4], "u32"), rows)).toThrow(/TENSOR_DTYPE.*u32/);
+    expect(() => expertLinear(x, createEngine(gpu).zeros([3, 5, 4]), rows)).toThrow(/TENSOR_ENGINE/);
     expect(() => groupByExpert(engine.zeros([2, 2]), 3)).toThrow(/TENSOR_DTYPE.*f32/);
     expect(() => groupByExpert(engine.zeros([4], "u32"), 3)).toThrow(/TENSOR_SHAPE.*\[4\]/);
   });

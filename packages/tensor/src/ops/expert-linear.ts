@@ -65,7 +65,7 @@ function checkRows(ids: Tensor, experts: number, operator: string): void {
  *
  * @param weight  [E, out, in], f32, or f16, which gets no gradient
  * @returns [N, k, out]
- * @throws TensorError `TENSOR_SHAPE`, `TENSOR_DTYPE`.
+ * @throws TensorError `TENSOR_SHAPE`, `TENSOR_DTYPE`, `TENSOR_ENGINE`.
  */
 export function expertLinear(x: Tensor, weight: Tensor, rows: ExpertRows): Tensor {
   requireF32(x, "expertLinear");
@@ -78,6 +78,7 @@ export function expertLinear(x: Tensor, weight: Tensor, rows: ExpertRows): Tenso
   const perToken = x.rank === 2;
   if (x.shape.at(-1) !== inputs || x.shape[0] !== tokens || x.rank > 3 || (!perToken && x.shape[1] !== active)) shapeError(`${shown}: x does not fit`, `give x of shape [${tokens}, ${inputs}] or [${tokens}, ${active}, ${inputs}]`);
   const { engine } = x;
+  if (weight.engine !== engine || ids.engine !== engine) throw new TensorError("TENSOR_ENGINE", `${shown}: tensors of several engines`, "make all operands with one engine");
   const learns = engine.gradEnabled && (x.requiresGrad || weight.requiresGrad);
   const fan = perToken ? active : 1;
   return engine.scope(() => {
