@@ -28,7 +28,7 @@ const browser = (launchOptions: NonNullable<typeof chromium>) => ({
   resolve: { conditions: [...source, "browser", mode] },
   test: {
     name: "chromium",
-    include: ["packages/*/test/**/*.browser.test.ts"],
+    include: ["packages/*/test/**/*.browser.test.ts", "examples/*/test/**/*.browser.test.ts"],
     testTimeout: 120_000,
     browser: {
       enabled: true,

