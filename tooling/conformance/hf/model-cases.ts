@@ -34,14 +34,29 @@ export function goldenCases(golden: Safetensors): ModelCase[] {
   return cases.map(([name, asked, run]) => ({ name, asked: some(asked), ask: (model) => run(model, golden) }));
 }
 
+/** A model of a set. */
+export interface ModelFolder {
+  readonly set: string;
+  readonly name: string;
+  readonly path: string;
+  /** What it is asked; throws where its reference cannot be read. */
+  readonly cases: () => readonly ModelCase[];
+}
+
 /** Loads a model once, and asks it everything that is wanted; a model that cannot be loaded fails all of it. */
-export async function* modelCases(set: string, folder: string, name: string, cases: readonly ModelCase[], engine: Engine, { wanted, kernel }: SetOptions): AsyncGenerator<CaseRecord> {
-  const asked = cases.filter((one) => one.asked && wanted(`${name}/${one.name}`));
+export async function* modelCases({ set, name, path, cases }: ModelFolder, engine: Engine, { wanted, kernel }: SetOptions): AsyncGenerator<CaseRecord> {
+  const blank = (one: Pick<ModelCase, "name">): CaseRecord => ({ set, case: `${name}/${one.name}`, kernel: "-", lowering: {}, maxError: null, pass: false, reason: null });
+  let asked: readonly ModelCase[];
+  try {
+    asked = cases().filter((one) => one.asked && wanted(`${name}/${one.name}`));
+  } catch (error) {
+    yield { ...blank({ name: "reference" }), reason: String(error) };
+    return;
+  }
   if (asked.length === 0) return;
-  const blank = (one: ModelCase): CaseRecord => ({ set, case: `${name}/${one.name}`, kernel: "-", lowering: {}, maxError: null, pass: false, reason: null });
   let model: OpenModel;
   try {
-    model = await openModel(folder, engine, kernel);
+    model = await openModel(path, engine, kernel);
   } catch (error) {
     for (const one of asked) yield { ...blank(one), reason: String(error) };
     return;

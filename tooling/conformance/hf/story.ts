@@ -13,9 +13,7 @@ interface Story {
 /** The known text, token for token, and where the model has a tokenizer, letter for letter. */
 export function storyCases(file: string): ModelCase[] {
   const story = JSON.parse(readFileSync(file, "utf8")) as Story;
-  return [
-    { name: "story", asked: true, ask: (model) => written(model, story) },
-  ];
+  return [{ name: "story", asked: true, ask: (model) => written(model, story) }];
 }
 
 async function written({ model, tokenizer }: OpenModel, { text, ids }: Story): Promise<Verdict> {

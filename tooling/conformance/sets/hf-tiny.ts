@@ -10,6 +10,6 @@ export async function* hfTiny(data: string, engine: Engine, options: SetOptions)
   const folder = join(data, "hf-tiny");
   for (const name of referenceSets(folder)) {
     const path = join(folder, name);
-    yield* modelCases("hf-tiny", path, name, goldenCases(openSafetensors(join(path, "golden.safetensors"))), engine, options);
+    yield* modelCases({ set: "hf-tiny", name, path, cases: () => goldenCases(openSafetensors(join(path, "golden.safetensors"))) }, engine, options);
   }
 }

@@ -15,11 +15,14 @@ export async function* models(data: string, engine: Engine, options: SetOptions)
   const folder = join(data, "models");
   for (const name of referenceSets(folder)) {
     const path = join(folder, name);
-    const home = existsSync(join(path, "golden.safetensors")) ? path : twin(path);
-    const golden = goldenCases(openSafetensors(join(home, "golden.safetensors")));
-    // Gradients have the names of the reference's own checkpoint.
-    const cases: ModelCase[] = home === path ? golden : golden.filter(({ name: one }) => one !== "gradients");
-    const story = join(home, "greedy.json");
-    yield* modelCases("models", path, name, [...cases, ...(existsSync(story) ? storyCases(story) : [])], engine, options);
+    yield* modelCases({ set: "models", name, path, cases: () => casesOf(path) }, engine, options);
   }
+}
+
+function casesOf(path: string): ModelCase[] {
+  const home = existsSync(join(path, "golden.safetensors")) ? path : twin(path);
+  const golden = goldenCases(openSafetensors(join(home, "golden.safetensors")));
+  const story = join(home, "greedy.json");
+  // Gradients have the names of the reference's own checkpoint.
+  return [...(home === path ? golden : golden.filter(({ name }) => name !== "gradients")), ...(existsSync(story) ? storyCases(story) : [])];
 }
