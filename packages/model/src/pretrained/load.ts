@@ -3,6 +3,7 @@ import type { Engine } from "@polyhead/tensor";
 import type { Parameters } from "../parameters.ts";
 import type { Tokenizer } from "../tokenizer.ts";
 import { chatTemplateOf, type ChatTemplate } from "./chat-template.ts";
+import { checkSizes } from "./check-sizes.ts";
 import { openCheckpoint, type Checkpoint } from "./checkpoint.ts";
 import { FAMILIES } from "./families/index.ts";
 import type { Family, HfConfig, WeightMap } from "./family.ts";
@@ -95,6 +96,7 @@ interface Prepared {
 async function prepare(lab: Pick<Lab, "resolve">, { config, store, tokenizer: files, chatTemplate }: Checkpoint, options: LoadOptions): Promise<Prepared> {
   const family = familyOf(config, options.families);
   const spec = lab.resolve({ ...family.spec(config), ...options.overrides });
+  checkSizes(spec, store);
   const weights = family.weights(spec, config);
   const matching = matchTensors(store, family, weights, config);
   checkMatching(matching, store.label, options);
@@ -114,7 +116,7 @@ async function prepare(lab: Pick<Lab, "resolve">, { config, store, tokenizer: fi
  *
  * @param source  files, or an id of the Hugging Face hub; `@polyhead/model/node` takes folders too
  * @throws PolyheadError `PRETRAINED_FAMILY_UNKNOWN`, `PRETRAINED_CONFIG` (a value that we do not compute), `PRETRAINED_TENSORS` (missing
- * and unused tensors), `PRETRAINED_SHAPE`, `PRETRAINED_DTYPE`, `PRETRAINED_TIED`, `PRETRAINED_NONFINITE`, `PRETRAINED_TOKENIZER`,
+ * and unused tensors), `PRETRAINED_SHAPE`, `PRETRAINED_DTYPE`, `PRETRAINED_TIED`, `PRETRAINED_NONFINITE`, `PRETRAINED_CONTEXT`, `PRETRAINED_TOKENIZER`,
  * `CHAT_TEMPLATE`; what `openCheckpoint` and `lab.resolve` throw (`LAB_UNKNOWN` names a plugin that the lab lacks); what the device throws.
  */
 export async function loadPretrained<P extends readonly Plugin[]>(lab: Lab<P>, engine: Engine, source: FileSource | string, options: LoadOptions = {}): Promise<Pretrained<ModelOf<P>>> {

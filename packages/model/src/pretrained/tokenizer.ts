@@ -43,25 +43,28 @@ function idsOf(json: Json): ReadonlySet<number> {
  */
 export function createTokenizer(json: Json, config: Json = {}): Tokenizer {
   const ids = idsOf(json);
-  let library: Library;
-  try {
-    // Older files leave out what they do not use; the library asks for every key.
-    library = new LibraryTokenizer({ normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null, added_tokens: [], ...json }, config);
-  } catch (error) {
-    throw broken(`cannot be used: ${error instanceof Error ? error.message : String(error)}`);
-  }
+  /** What the library trips over is a file that it cannot use. */
+  const using = <T>(work: () => T): T => {
+    try {
+      return work();
+    } catch (error) {
+      throw broken(`cannot be used: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  };
+  // Older files leave out what they do not use; the library asks for every key.
+  const library = using(() => new LibraryTokenizer({ normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null, added_tokens: [], ...json }, config));
   // The library would join words and punctuation unasked.
   const clean = config["clean_up_tokenization_spaces"] === true;
   return Object.freeze({
     vocabSize: 1 + [...ids].reduce((most, id) => Math.max(most, id)),
-    encode: (text: string, { special = true } = {}) => library.encode(text, { add_special_tokens: special }).ids.map((id, i) => {
+    encode: (text: string, { special = true } = {}) => using(() => library.encode(text, { add_special_tokens: special }).ids).map((id, i) => {
       if (id !== undefined) return id;
       throw new PolyheadError("TOKENIZER_TEXT", `token ${i} of the text has no id, and this tokenizer has no token for the unknown`, "use text that the tokenizer was made for");
     }),
     decode: (tokens: readonly number[], { special = false } = {}) => {
       const strange = tokens.find((id) => !ids.has(id));
       if (strange !== undefined) throw new PolyheadError("TOKENIZER_ID", `no token has the id ${strange}; this tokenizer has ${ids.size}`, "decode ids that the tokenizer gave, or a model that it fits");
-      return tokens.length === 0 ? "" : library.decode([...tokens], { skip_special_tokens: !special, clean_up_tokenization_spaces: clean });
+      return tokens.length === 0 ? "" : using(() => library.decode([...tokens], { skip_special_tokens: !special, clean_up_tokenization_spaces: clean }));
     },
   });
 }

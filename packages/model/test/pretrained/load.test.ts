@@ -141,6 +141,17 @@ test("headers are compared with the config before any memory is taken", async ()
   expect(engine.gpu.stats.buffers).toBe(peak);
 });
 
+test.each([
+  ["n_layers", 1e9, "PRETRAINED_SHAPE", "the config asks for layers 1000000000; dir/model.safetensors holds 11 tensors"],
+  ["dim", 4e9, "PRETRAINED_SHAPE", "the config asks for width 4000000000; the largest tensor of dir/model.safetensors has 24 elements"],
+  ["vocab_size", 2 ** 53 - 1, "PRETRAINED_SHAPE", "the config asks for vocab 9007199254740991"],
+  ["n_heads", 1e9, "PRETRAINED_SHAPE", "the config asks for attention.heads 1000000000"],
+  ["hidden_dim", 1e9, "PRETRAINED_SHAPE", "the config asks for feedForward.width 1000000000"],
+  ["max_seq_len", 1e9, "PRETRAINED_CONTEXT", "a context of 1000000000 positions; tables are made for at most 1048576"],
+])("a config that asks for %s %d is refused before anything of that size is made", async (key, value, code, message) => {
+  await refuses(files(tensors(), { ...CONFIG, [key]: value }), code, message);
+});
+
 test("a lab that lacks a plugin says which", async () => {
   const poor = createLab(decoder);
   await expect(loadPretrained(poor, engine, memorySource(files()))).rejects.toThrow("[LAB_UNKNOWN] this lab has no attention 'mha'");

@@ -51,6 +51,12 @@ test.each([
   expect(() => createTokenizer({ ...JSON_FILE, ...changes })).toThrow(expect.objectContaining({ code: "PRETRAINED_TOKENIZER", message: expect.stringContaining(message) as string }) as Error);
 });
 
+test("what only shows in use is told in use", () => {
+  expect(() => createTokenizer({ ...JSON_FILE, pre_tokenizer: { type: "Split", pattern: { Regex: "(" }, behavior: "Isolated" } })).toThrow("[PRETRAINED_TOKENIZER] tokenizer.json cannot be used: Invalid regular expression");
+  const tokenizer = createTokenizer({ ...JSON_FILE, post_processor: { type: "TemplateProcessing" } });
+  expect(() => tokenizer.encode("a")).toThrow("[PRETRAINED_TOKENIZER] tokenizer.json cannot be used");
+});
+
 test("tokens called like members of every object are tokens like any other", () => {
   const vocab = JSON.parse('{"__proto__":0,"constructor":1,"toString":2}') as Record<string, number>;
   const added = Object.keys(vocab).map((content, id) => ({ id, content, special: false, normalized: false, single_word: false, lstrip: false, rstrip: false }));
