@@ -1,7 +1,7 @@
 import { createLab, type ResolvedSpec } from "@polyhead/core";
 import { readSafetensors, writeSafetensors, type StoredDtype, type TensorToStore } from "@polyhead/core/safetensors";
 import { openNodeGpu } from "@polyhead/gpu-node";
-import { familyOf, loadPretrained, memorySource, type HfConfig } from "@polyhead/model/pretrained";
+import { familyOf, loadPretrained, memorySink, memorySource, savePretrained, type HfConfig } from "@polyhead/model/pretrained";
 import { transformers } from "@polyhead/presets";
 import { createEngine, normal, type Engine } from "@polyhead/tensor";
 import { assertClose } from "@polyhead/testkit";
@@ -73,4 +73,28 @@ test.each([["F32", 0], ["F16", 2 ** -11], ["BF16", 2 ** -8]] as const)("Llama wi
   const moved = Math.max(...unrounded.map((want, i) => Math.abs(want - got[i]!))) / Math.max(...unrounded.map(Math.abs));
   expect(moved).toBeLessThan(16 * rounding + 1e-5);
   if (rounding > 0) expect(moved).toBeGreaterThan(rounding / 16);
+});
+
+const DEEPSEEK = { vocab_size: VOCAB, hidden_size: 16, intermediate_size: 24, moe_intermediate_size: 8, num_hidden_layers: 2, num_attention_heads: 2, first_k_dense_replace: 1, n_routed_experts: 4, n_shared_experts: 2, num_experts_per_tok: 2, kv_lora_rank: 8, qk_nope_head_dim: 6, qk_rope_head_dim: 4, v_head_dim: 5, max_position_embeddings: 16 };
+const SMALL: readonly HfConfig[] = [
+  { model_type: "gpt2", vocab_size: VOCAB, n_embd: 16, n_head: 2, n_layer: 2, n_positions: 16 },
+  { ...LLAMA, mlp_bias: true },
+  { ...LLAMA, model_type: "mistral", attention_bias: false, sliding_window: 4 },
+  { model_type: "bloom", vocab_size: VOCAB, hidden_size: 24, n_layer: 2, n_head: 6 },
+  { model_type: "mpt", vocab_size: VOCAB, d_model: 24, n_heads: 6, n_layers: 2, max_seq_len: 16, attn_config: { softmax_scale: 0.5 } },
+  { model_type: "t5", vocab_size: VOCAB, d_model: 16, d_kv: 12, d_ff: 20, num_layers: 2, num_decoder_layers: 1, num_heads: 2 },
+  { model_type: "gpt_neox", vocab_size: VOCAB, hidden_size: 16, intermediate_size: 24, num_hidden_layers: 2, num_attention_heads: 2, max_position_embeddings: 16 },
+  { ...DEEPSEEK, model_type: "deepseek_v2", q_lora_rank: null },
+  { ...DEEPSEEK, model_type: "deepseek_v3", q_lora_rank: 8, attention_bias: true, n_group: 2, topk_group: 1 },
+];
+
+test.each(SMALL)("$model_type: what is saved is what was loaded, bit by bit", async (config) => {
+  const { file } = drawn(config);
+  const loaded = await loadPretrained(lab, engine, memorySource({ "config.json": JSON.stringify(config), "model.safetensors": file }), { overrides: { kernel: "reference" } });
+  const sink = memorySink();
+  await savePretrained(loaded, sink);
+  loaded.dispose();
+  const [want, got] = [readSafetensors(file), readSafetensors(sink.files.get("model.safetensors")!)];
+  expect(got.names.toSorted()).toEqual(want.names.toSorted());
+  for (const name of want.names) expect(got.get(name), name).toMatchObject({ shape: want.get(name).shape, bytes: want.get(name).bytes });
 });
