@@ -38,6 +38,16 @@ export function fromHalf(half: number): number {
   return sign * (1 + mantissa / 1024) * 2 ** (exponent - 15);
 }
 
-export const packHalf = (values: ArrayLike<number>): Uint16Array<ArrayBuffer> => Uint16Array.from({ length: Math.ceil(values.length / 2) * 2 }, (_, i) => (i < values.length ? toHalf(values[i]!) : 0));
+/** The halves of `values`, an even number of them: two fill a word. */
+export function packHalf(values: ArrayLike<number>): Uint16Array<ArrayBuffer> {
+  const halves = new Uint16Array(Math.ceil(values.length / 2) * 2);
+  // A plain loop: models have as many values as it takes, and `from` walks an iterator.
+  for (let i = 0; i < values.length; i++) halves[i] = toHalf(values[i]!);
+  return halves;
+}
 
-export const unpackHalf = (halves: Uint16Array, size: number): Float32Array<ArrayBuffer> => Float32Array.from({ length: size }, (_, i) => fromHalf(halves[i]!));
+export function unpackHalf(halves: Uint16Array, size: number): Float32Array<ArrayBuffer> {
+  const values = new Float32Array(size);
+  for (let i = 0; i < size; i++) values[i] = fromHalf(halves[i]!);
+  return values;
+}
