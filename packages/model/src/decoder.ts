@@ -7,10 +7,11 @@ import { Parameters } from "./parameters.ts";
 import { prefillInChunks } from "./prefill.ts";
 import { Stack } from "./stack.ts";
 import { checkRank, idTensor, targetTensor } from "./token-ids.ts";
+import type { TrainableModel } from "./trainable-model.ts";
 import { Vocabulary } from "./vocabulary.ts";
 
 /** A decoder-only language model, composed from the parts that a spec names. */
-export class DecoderModel implements LanguageModel {
+export class DecoderModel implements LanguageModel, TrainableModel {
   readonly engine: Engine;
   readonly spec: ResolvedSpec;
   readonly parameters: Parameters;

@@ -8,6 +8,7 @@ import { MemoryDecoder, type DecoderEnds } from "./memory-decoder.ts";
 import { Parameters } from "./parameters.ts";
 import { Stack, type StackMemory } from "./stack.ts";
 import { checkRank, idTensor, targetTensor } from "./token-ids.ts";
+import type { TrainableModel } from "./trainable-model.ts";
 import { Vocabulary } from "./vocabulary.ts";
 
 /** What the encoder made of a batch of texts. */
@@ -17,13 +18,13 @@ export interface Memory extends StackMemory {
 }
 
 /** What a loss is told beside ids and targets. `starts` and `lengths` are limits of the ids that are encoded. */
-export interface EncoderDecoderLossOptions extends Pick<EncodeOptions, "training" | "starts" | "lengths" | "positions"> {
+export interface EncoderDecoderLossOptions extends Pick<EncodeOptions, "training" | "starts" | "lengths" | "positions" | "observeRouting"> {
   /** What the decoder reads, u32 `[B, T]`; default the targets one place later, behind the start id. */
   readonly inputs?: Tensor;
 }
 
 /** An encoder reads one text, a decoder writes another while it looks at the first (Vaswani et al., 2017; T5: Raffel et al., 2020). */
-export class EncoderDecoderModel {
+export class EncoderDecoderModel implements TrainableModel {
   readonly engine: Engine;
   readonly spec: ResolvedSpec;
   readonly parameters: Parameters;
@@ -85,7 +86,8 @@ export class EncoderDecoderModel {
     const { engine } = this;
     return engine.scope(() => {
       const read = inputs ?? this.shifted(targets);
-      const hidden = this.hidden(this.encode(ids, options), read, options.training === undefined ? {} : { training: options.training });
+      const { training = false, observeRouting } = options;
+      const hidden = this.hidden(this.encode(ids, options), read, { training, ...(observeRouting && { observeRouting }) });
       return this.#vocabulary.loss(hidden, targets);
     });
   }

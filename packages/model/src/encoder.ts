@@ -6,13 +6,14 @@ import type { ForwardOptions } from "./language-model.ts";
 import { Parameters } from "./parameters.ts";
 import { Stack } from "./stack.ts";
 import { checkRank, idTensor, targetTensor } from "./token-ids.ts";
+import type { TrainableModel } from "./trainable-model.ts";
 import { Vocabulary } from "./vocabulary.ts";
 
 /** A pass without a cache: what is read is read whole. */
 export type EncodeOptions = Omit<ForwardOptions, "cache">;
 
 /** An encoder: every token sees every other, unless the spec's mask says otherwise. */
-export class EncoderModel {
+export class EncoderModel implements TrainableModel {
   readonly engine: Engine;
   readonly spec: ResolvedSpec;
   readonly parameters: Parameters;

@@ -21,4 +21,5 @@ export type { ExpertsConfig } from "./mixture-config.ts";
 export type { Parameter, Parameters } from "./parameters.ts";
 export { decoder, encoder, encoderDecoder } from "./plugin.ts";
 export { IGNORED } from "./token-ids.ts";
+export type { TrainableModel } from "./trainable-model.ts";
 export type { Tokenizer } from "./tokenizer.ts";

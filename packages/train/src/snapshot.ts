@@ -1,6 +1,6 @@
 import { PolyheadError, type ResolvedSpec } from "@polyhead/core";
 import { readSafetensors, writeSafetensors, type Safetensors, type TensorToStore } from "@polyhead/core/safetensors";
-import type { DecoderModel } from "@polyhead/model";
+import type { TrainableModel } from "@polyhead/model";
 import type { Tensor } from "@polyhead/tensor";
 import type { Trainer } from "./trainer.ts";
 
@@ -66,7 +66,7 @@ export function openCheckpoint(bytes: Uint8Array, label = "the checkpoint"): Che
  *
  * @throws PolyheadError `CHECKPOINT_MISMATCH` naming the first tensor that is missing, unknown or of another shape.
  */
-export function loadWeights(model: DecoderModel, { file }: Checkpoint): void {
+export function loadWeights(model: TrainableModel, { file }: Checkpoint): void {
   const targets = new Map(model.parameters.all.map(({ name, tensor }) => [name, tensor]));
   const unknown = file.names.find((name) => !name.startsWith("adamw.") && !targets.has(name));
   if (unknown !== undefined) throw mismatch(`the checkpoint has a tensor '${unknown}', the model has none of that name`);

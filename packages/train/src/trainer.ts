@@ -1,13 +1,13 @@
 import { PolyheadError } from "@polyhead/core";
-import { ExpertBalance, type DecoderModel } from "@polyhead/model";
+import { ExpertBalance, type TrainableModel } from "@polyhead/model";
 import type { Engine } from "@polyhead/tensor";
 import type { Batch, BatchSource } from "./batches.ts";
 import { AdamW, type AdamWOptions } from "./optimizer.ts";
 import type { Schedule } from "./schedule.ts";
 import { Update, type ReplayMode, type ReplayState } from "./update.ts";
 
-export interface TrainerOptions {
-  readonly model: DecoderModel;
+export interface TrainerOptions<M extends TrainableModel = TrainableModel> {
+  readonly model: M;
   readonly data: BatchSource;
   /** Evaluated as it is, in chunks of `evaluationRows` windows. */
   readonly validation?: Batch;
@@ -60,14 +60,14 @@ export type TrainRecord = StepRecord | EvaluationRecord;
  * The training loop: forward, backward, update. It is a plain generator of records; saving, logging and drawing are the
  * caller's, between two of them. Same seed, same numbers: a run that is resumed equals one that never stopped, bit by bit.
  */
-export class Trainer {
-  readonly model: DecoderModel;
+export class Trainer<M extends TrainableModel = TrainableModel> {
+  readonly model: M;
   readonly optimizer: AdamW;
   readonly #options: TrainerOptions;
   readonly #engine: Engine;
   readonly #update: Update;
 
-  constructor(options: TrainerOptions) {
+  constructor(options: TrainerOptions<M>) {
     this.model = options.model;
     this.optimizer = new AdamW(options.model.parameters, options.optimizer);
     this.#options = options;

@@ -1,5 +1,5 @@
 import { PolyheadError } from "@polyhead/core";
-import type { DecoderModel, ExpertBalance } from "@polyhead/model";
+import type { ExpertBalance, TrainableModel } from "@polyhead/model";
 import { checkIds, concat, type Engine, type RecordedStep, type Tensor } from "@polyhead/tensor";
 import type { Batch } from "./batches.ts";
 import type { AdamW } from "./optimizer.ts";
@@ -8,7 +8,7 @@ import type { AdamW } from "./optimizer.ts";
 export type ReplayMode = boolean | "auto";
 
 export interface UpdateOptions {
-  readonly model: DecoderModel;
+  readonly model: TrainableModel;
   readonly optimizer: AdamW;
   /** Of experts, after the optimiser's step. */
   readonly balance?: ExpertBalance;

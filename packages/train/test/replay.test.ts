@@ -2,7 +2,7 @@ import { mha, reference } from "@polyhead/attn-mha";
 import { createLab } from "@polyhead/core";
 import { tied } from "@polyhead/embed-tied";
 import { openNodeGpu } from "@polyhead/gpu-node";
-import { decoder, generate } from "@polyhead/model";
+import { decoder, generate, type DecoderModel } from "@polyhead/model";
 import { rms } from "@polyhead/norm-rms";
 import { rope } from "@polyhead/pos-rope";
 import { createEngine } from "@polyhead/tensor";
@@ -15,7 +15,7 @@ afterAll(() => { gpu.dispose(); });
 const lab = createLab(mha, rope, rms, tied, reference, decoder);
 const tokens = Uint32Array.from({ length: 500 }, (_, i) => (i * i + 3 * i) % 13);
 
-function trainer(replay: boolean | "auto", options: Partial<Omit<TrainerOptions, "replay">> & { readonly dropout?: number } = {}): Trainer {
+function trainer(replay: boolean | "auto", options: Partial<Omit<TrainerOptions<DecoderModel>, "replay" | "model">> & { readonly dropout?: number } = {}): Trainer<DecoderModel> {
   const { dropout = 0.1, ...more } = options;
   const engine = createEngine(gpu, { seed: 3 });
   const model = lab.model({ layers: 1, width: 16, vocab: 13, context: 8, dropout, attention: { use: "mha", heads: 2 }, position: { use: "rope" }, norm: { use: "rms" }, embedding: { use: "tied" }, feedForward: { use: "swiglu" } }, engine);

@@ -1,0 +1,17 @@
+import type { ResolvedSpec } from "@polyhead/core";
+import type { Engine, Tensor } from "@polyhead/tensor";
+import type { ForwardOptions } from "./language-model.ts";
+import type { Parameters } from "./parameters.ts";
+
+/** What training needs of a model: a decoder, an encoder, or an encoder-decoder, whose ids are what it reads and whose targets what it writes. */
+export interface TrainableModel {
+  readonly engine: Engine;
+  readonly spec: ResolvedSpec;
+  readonly parameters: Parameters;
+  /** Token ids u32 `[batch, tokens]`. @throws TensorError `TENSOR_VALUE` naming the first id outside the vocabulary. */
+  ids(ids: ArrayLike<number>, batch?: number): Tensor;
+  /** Mean cross-entropy of `targets` `[B, T]` in nats a token. */
+  loss(ids: Tensor, targets: Tensor, options?: Pick<ForwardOptions, "training" | "observeRouting">): Tensor;
+  /** Frees the parameters. */
+  dispose(): void;
+}
