@@ -18,7 +18,7 @@ interface Operand {
   readonly sorted?: ExpertRowsOf | undefined;
 }
 
-const QUAD = [0, 1, 2, 3] as const;
+export const QUAD: readonly [0, 1, 2, 3] = [0, 1, 2, 3];
 
 /** `a1`, `a4`: one number, or four from an index that is a multiple of 4, as f32. */
 function words(name: "a" | "b", vec: boolean, half: boolean): string {
