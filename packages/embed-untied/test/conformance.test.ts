@@ -9,7 +9,7 @@ const engine = createEngine(gpu);
 afterAll(() => { gpu.dispose(); });
 
 const [vocab, width] = [11, 5];
-const layer = untied.create({}, { width, layers: 1, context: 8, vocab, dropout: 0 });
+const layer = untied.create({}, { width, layers: 1, context: 8, vocab, dropout: 0, causal: true });
 
 describe("untied embedding", () => {
   const ids = (values: readonly number[], shape: readonly number[]) => engine.tensor(values, shape, { dtype: "u32" });
