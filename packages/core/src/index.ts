@@ -7,6 +7,16 @@ export type {
   PlannedKernel,
   Remembered,
 } from "./contracts/attention.ts";
+export type {
+  Communicator,
+  CommunicatorOptions,
+  Exchange,
+  MessageData,
+  ReducibleData,
+  Reduction,
+  Traffic,
+  Transfer,
+} from "./contracts/communicator.ts";
 export type { ModelDims } from "./contracts/dims.ts";
 export type { EmbeddingLayer, EmbeddingPlugin } from "./contracts/embedding.ts";
 export type {
