@@ -1,6 +1,7 @@
 import type { Failures } from "./failures.ts";
 import { UNIFORM_SLOT_BYTES, type Kernel } from "./kernel.ts";
 import type { Scalar } from "./live.ts";
+import type { BufferWrite, Outbox } from "./outbox.ts";
 import type { Compiled, Pipelines } from "./pipelines.ts";
 import type { Profiler } from "./profiler.ts";
 import type { Recording } from "./recording.ts";
@@ -12,25 +13,28 @@ export const BATCH = 64;
 /** The one open command encoder of a device. Dispatches, copies and replays gather in it until they are sent. */
 export class Commands {
   dispatches = 0;
-  submits = 0;
   replays = 0;
   /** While there is one, each dispatch has a pass of its own. */
   profiler: Profiler | undefined;
   readonly #device: GPUDevice;
   readonly #failures: Failures;
   readonly #pipelines: Pipelines;
+  readonly #outbox: Outbox;
   readonly #uniforms = new UniformSlots(BATCH);
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
   #bound: GPUComputePipeline | undefined;
   #slots = 0;
+  /** Of replays. */
+  #writes: BufferWrite[] = [];
   /** Whether the encoder holds a replay, whose scalars the next one would overwrite. */
   #replayWaits = false;
 
-  constructor(device: GPUDevice, failures: Failures, pipelines: Pipelines) {
+  constructor(device: GPUDevice, failures: Failures, pipelines: Pipelines, outbox: Outbox) {
     this.#device = device;
     this.#failures = failures;
     this.#pipelines = pipelines;
+    this.#outbox = outbox;
   }
 
   /** Sends a full batch, so that there is room for one more. */
@@ -62,7 +66,7 @@ export class Commands {
   replay(recording: Recording): void {
     this.#failures.check();
     this.sendReplay();
-    recording.encode(this.#openEncoder());
+    this.#writes.push(...recording.encode(this.#openEncoder()));
     this.#replayWaits = true;
     this.dispatches += recording.dispatches;
     this.replays++;
@@ -79,13 +83,11 @@ export class Commands {
     const encoder = this.#encoder;
     if (encoder === undefined) return;
     this.#closePass();
-    const submitted = this.profiler?.resolve(encoder);
-    // queue.writeBuffer runs before the whole batch: hence a slot per dispatch, all written at once.
-    if (this.#slots > 0) this.#device.queue.writeBuffer(this.#pipelines.uniforms, 0, this.#uniforms.bytes, 0, this.#slots * UNIFORM_SLOT_BYTES);
-    this.#device.queue.submit([encoder.finish()]);
-    submitted?.();
+    const sent = this.profiler?.resolve(encoder);
+    // Writes run before the whole batch: hence a slot per dispatch, all written at once.
+    const slots = this.#slots > 0 ? [{ buffer: this.#pipelines.uniforms, offset: 0, data: this.#uniforms.bytes, bytes: this.#slots * UNIFORM_SLOT_BYTES }] : [];
+    this.#outbox.send({ writes: [...slots, ...this.#writes], commands: encoder.finish(), sent });
     this.#forget();
-    this.submits++;
   }
 
   /** Drops what has been gathered: the device is going. */
@@ -97,6 +99,7 @@ export class Commands {
   #forget(): void {
     this.#encoder = undefined;
     this.#slots = 0;
+    this.#writes = [];
     this.#replayWaits = false;
   }
 

@@ -2,7 +2,7 @@
  * A failure of the GPU layer. Recognise it by `code`, not by `instanceof`: two copies of this package may live in one tree.
  *
  * Codes: `GPU_NO_ADAPTER`, `GPU_SHADER`, `GPU_VALIDATION`, `GPU_OUT_OF_MEMORY`, `GPU_TOO_LARGE`, `GPU_DEVICE_LOST`,
- * `GPU_UNSUPPORTED`, `GPU_DISPATCH`, `GPU_DISPOSED`, `GPU_REPLAY`.
+ * `GPU_UNSUPPORTED`, `GPU_DISPATCH`, `GPU_DISPOSED`, `GPU_REPLAY`, `GPU_HOST_STEP`.
  */
 export class GpuError extends Error {
   readonly code: string;

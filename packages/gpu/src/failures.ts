@@ -6,7 +6,7 @@ import { GpuError } from "./errors.ts";
  */
 export class Failures {
   #pending = new Set<Promise<void>>();
-  #first: GpuError | undefined;
+  #first: Error | undefined;
   /** Reported by the device without a cause: mostly the echo of a failure whose verdict is still on its way. */
   #echo: GpuError | undefined;
   #lost: GpuError | undefined;
@@ -28,6 +28,11 @@ export class Failures {
     });
   }
 
+  /** Takes a failure of the host's own, to be thrown like the device's. */
+  report(error: Error): void {
+    this.#first ??= error;
+  }
+
   watch(verdict: Promise<GpuError | undefined>): void {
     const settled = verdict.then(
       (error) => {
@@ -40,8 +45,8 @@ export class Failures {
   }
 
   /** Marks the device as closed by its owner; later calls say so. */
-  close(): void {
-    this.#lost = new GpuError("GPU_DISPOSED", "this Gpu was disposed", "open a new one, or dispose it later");
+  close(): GpuError {
+    return (this.#lost = new GpuError("GPU_DISPOSED", "this Gpu was disposed", "open a new one, or dispose it later"));
   }
 
   /** @throws the first failure whose cause is known so far. */

@@ -3,10 +3,12 @@ import { BATCH, Commands } from "./commands.ts";
 import { rememberDevice } from "./devices.ts";
 import { GpuError } from "./errors.ts";
 import { Failures } from "./failures.ts";
+import { runHostStep, type HostStep } from "./host-access.ts";
 import { flatGrid, isEmptyGrid, type Kernel } from "./kernel.ts";
 import type { Scalar } from "./live.ts";
 import type { GpuOptions, GpuStats, Workgroups } from "./options.ts";
 import { poisonKernel } from "./kernels/poison.ts";
+import { Outbox } from "./outbox.ts";
 import { Pipelines } from "./pipelines.ts";
 import { BufferPool, type BufferSlice, type PoolBuffer } from "./pool.ts";
 import { Profiler, type ProfileRow } from "./profiler.ts";
@@ -28,6 +30,7 @@ export class Gpu {
   readonly #pipelines: Pipelines;
   readonly #poison: boolean;
   readonly #onWait: (() => () => void) | undefined;
+  readonly #outbox: Outbox;
   readonly #commands: Commands;
   readonly #staging: StagingBuffers;
   #recorder: Recorder | undefined;
@@ -42,13 +45,15 @@ export class Gpu {
     this.#failures = new Failures(device);
     this.#staging = new StagingBuffers(device);
     this.#pipelines = new Pipelines(device, this.caps, this.#failures, BATCH);
-    this.#commands = new Commands(device, this.#failures, this.#pipelines);
+    this.#outbox = new Outbox(device.queue, (error) => { this.#failures.report(error instanceof Error ? error : new Error(String(error))); });
+    this.#commands = new Commands(device, this.#failures, this.#pipelines, this.#outbox);
     this.pool = new BufferPool({ device, maxBufferBytes: this.caps.maxBufferBytes, watch: (verdict) => { this.#failures.watch(verdict); } });
   }
 
   get stats(): GpuStats {
     const { created, liveBytes, peakBytes, heldBytes } = this.pool;
-    const { dispatches, submits, replays } = this.#commands;
+    const { dispatches, replays } = this.#commands;
+    const { submits } = this.#outbox;
     return {
       dispatches, submits, replays,
       bindGroups: this.#pipelines.bindGroupsCreated,
@@ -130,6 +135,7 @@ export class Gpu {
           this.pool.release(hold);
           this.#commands.sendReplay();
         },
+        destroy: (buffer) => { this.#outbox.whenIdle(() => { buffer.destroy(); }); },
       });
     } catch (error) {
       this.pool.release(recorder.hold);
@@ -173,8 +179,27 @@ export class Gpu {
     if (data.byteLength === 0) return;
     this.#recorder?.refuse(`${data.byteLength} bytes of the host's were written while recording; a replay would not write them again`, "upload them before record(), into memory that the work reads");
     this.flush();
-    const { buffer, byteOffset, byteLength } = wholeWords(data);
-    this.device.queue.writeBuffer(to.buffer.buffer, to.offset, buffer, byteOffset, byteLength);
+    if (!this.#outbox.held) this.#writeNow(to, data);
+    else {
+      const kept = data.slice(); // the caller may reuse it at once
+      this.#outbox.step(() => { this.#writeNow(to, kept); });
+    }
+  }
+
+  /**
+   * Gives work of the host's its place among the commands: `step` starts when everything recorded so far has been sent, and
+   * what is recorded later is sent when its promise has resolved. The caller goes on recording at once. So code that records
+   * straight through can hold steps that wait, for a message of another process, say.
+   *
+   * What a step throws is thrown at the next point where somebody waits for the device (or sends); what was recorded behind
+   * the step is then dropped.
+   *
+   * @throws GpuError `GPU_REPLAY` within `record`: a replay has no such steps.
+   */
+  hostStep(step: HostStep): void {
+    this.#recorder?.refuse("a step of the host's was asked for while recording; a replay would not run it", "run such work without recording it");
+    this.flush();
+    this.#outbox.step(() => runHostStep(step, { readNow: (from) => this.#readNow(from), writeNow: (to, data) => { this.#writeNow(to, data); } }));
   }
 
   /**
@@ -184,16 +209,11 @@ export class Gpu {
    */
   async readBytes(from: BufferSlice): Promise<ArrayBuffer> {
     this.#recorder?.refuse("a read was asked for while recording; a replay would not read again", "return the tensor from the recorded work, and read it after each replay");
-    const bytes = Math.ceil(from.size / 4) * 4;
-    const staging = this.#staging.take(bytes);
+    const { staging, bytes } = this.#stagingFor(from);
     this.#commands.copy(from.buffer.buffer, from.offset, staging, 0, bytes);
     this.flush();
-    await this.#wait(staging.mapAsync(MAP_MODE_READ, 0, bytes));
-    const copy = staging.getMappedRange(0, bytes).slice(0, from.size);
-    staging.unmap();
-    this.#staging.give(staging);
-    await this.#failures.settle();
-    return copy;
+    await this.#outbox.sent();
+    return this.#arrival(from, staging);
   }
 
   /** `readBytes` as a typed array. */
@@ -204,6 +224,7 @@ export class Gpu {
   /** Waits until the device has finished everything, then throws what went wrong, if anything did. */
   async settled(): Promise<void> {
     this.flush();
+    await this.#outbox.sent();
     await this.#wait(this.device.queue.onSubmittedWorkDone());
     await this.#failures.settle();
   }
@@ -226,17 +247,51 @@ export class Gpu {
     return rows;
   }
 
-  /** Gives unused memory back to the device. */
+  /** Gives unused memory back to the device: now, or when no command that might use it waits for a step of the host's any more. */
   trim(): void {
     this.flush();
-    if (this.pool.trim().size > 0) this.#pipelines.forgetBindGroups();
+    this.#outbox.whenIdle(() => {
+      this.#commands.flush();
+      if (this.pool.trim().size > 0) this.#pipelines.forgetBindGroups();
+    });
   }
 
   /** Destroys the device. Later calls throw `GPU_DISPOSED`. */
   dispose(): void {
     this.#commands.close();
-    this.#failures.close();
+    this.#outbox.drop(this.#failures.close());
     this.device.destroy();
+  }
+
+  #writeNow(to: BufferSlice, data: Bytes): void {
+    this.#failures.check();
+    const { buffer, byteOffset, byteLength } = wholeWords(data);
+    this.device.queue.writeBuffer(to.buffer.buffer, to.offset, buffer, byteOffset, byteLength);
+  }
+
+  async #readNow(from: BufferSlice): Promise<ArrayBuffer> {
+    this.#failures.check();
+    const { staging, bytes } = this.#stagingFor(from);
+    const encoder = this.device.createCommandEncoder();
+    encoder.copyBufferToBuffer(from.buffer.buffer, from.offset, staging, 0, bytes);
+    this.device.queue.submit([encoder.finish()]);
+    return this.#arrival(from, staging);
+  }
+
+  #stagingFor({ size }: BufferSlice): { readonly staging: GPUBuffer; readonly bytes: number } {
+    const bytes = Math.ceil(size / 4) * 4;
+    return { staging: this.#staging.take(bytes), bytes };
+  }
+
+  /** The bytes that a copy to `staging`, which was sent, has brought from `from`. */
+  async #arrival({ size }: BufferSlice, staging: GPUBuffer): Promise<ArrayBuffer> {
+    const bytes = Math.ceil(size / 4) * 4;
+    await this.#wait(staging.mapAsync(MAP_MODE_READ, 0, bytes));
+    const copy = staging.getMappedRange(0, bytes).slice(0, size);
+    staging.unmap();
+    this.#staging.give(staging);
+    await this.#failures.settle();
+    return copy;
   }
 
   async #wait(work: Promise<undefined>): Promise<void> {

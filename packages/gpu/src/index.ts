@@ -5,6 +5,7 @@ export { deviceOf } from "./devices.ts";
 export { Gpu } from "./gpu.ts";
 export { openGpu } from "./open.ts";
 export type { GpuOptions, GpuStats, Workgroups } from "./options.ts";
+export type { HostAccess, HostStep } from "./host-access.ts";
 export { defineKernel, flatGrid, flatIndex, kernelFamily, type BindingSpec, type Feature, type Kernel, type KernelSpec, type ParamType } from "./kernel.ts";
 export { derived, numberOf, type LiveNumber, type Scalar } from "./live.ts";
 export { bucketBytes, BufferPool, OFFSET_ALIGNMENT, type BufferSlice, type PoolBuffer } from "./pool.ts";

@@ -1,6 +1,7 @@
 import type { BufferHold } from "./hold.ts";
 import type { ParamType } from "./kernel.ts";
 import type { LiveNumber } from "./live.ts";
+import type { BufferWrite } from "./outbox.ts";
 import type { UniformSlots } from "./uniforms.ts";
 import { Usage } from "./usage.ts";
 
@@ -49,6 +50,8 @@ export interface RecordingHost {
   bindUniforms(buffer: GPUBuffer): GPUBindGroup;
   replay(recording: Recording): void;
   release(hold: BufferHold): void;
+  /** Destroys `buffer` once nothing that was sent can need it any more. */
+  destroy(buffer: GPUBuffer): void;
 }
 
 /**
@@ -98,21 +101,21 @@ export class Recording {
     if (this.#disposed) return;
     this.#disposed = true;
     this.#host.release(this.#work.hold);
-    this.#uniforms?.destroy();
+    if (this.#uniforms !== undefined) this.#host.destroy(this.#uniforms);
   }
 
-  /** For `Gpu` alone: writes the live numbers and encodes everything. */
-  encode(encoder: GPUCommandEncoder): void {
+  /** For `Gpu` alone: encodes everything. Returns the live numbers, to be written ahead of it. */
+  encode(encoder: GPUCommandEncoder): BufferWrite[] {
     const { live, slots, liveBytes, parts } = this.#work;
     for (const { number, targets } of live) {
       const { value } = number;
       for (const { word, type } of targets) slots.put(word, type, value);
     }
-    if (liveBytes > 0) this.#host.device.queue.writeBuffer(this.#uniforms!, 0, slots.bytes, 0, liveBytes);
     for (const part of parts) {
       if ("dispatches" in part) this.#encodePass(encoder.beginComputePass(), part);
       else encoder.copyBufferToBuffer(part.from, part.fromOffset, part.to, part.toOffset, part.bytes);
     }
+    return liveBytes > 0 ? [{ buffer: this.#uniforms!, offset: 0, data: slots.bytes, bytes: liveBytes }] : [];
   }
 
   #encodePass(pass: GPUComputePassEncoder, { dispatches }: RecordedPass): void {
