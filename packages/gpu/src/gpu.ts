@@ -199,7 +199,11 @@ export class Gpu {
   hostStep(step: HostStep): void {
     this.#recorder?.refuse("a step of the host's was asked for while recording; a replay would not run it", "run such work without recording it");
     this.flush();
-    this.#outbox.step(() => runHostStep(step, { readNow: (from) => this.#readNow(from), writeNow: (to, data) => { this.#writeNow(to, data); } }));
+    this.#outbox.step(() => runHostStep(step, {
+      readNow: (from) => this.#readNow(from),
+      writeNow: (to, data) => { this.#writeNow(to, data); },
+      finished: () => this.#wait(this.device.queue.onSubmittedWorkDone()),
+    }));
   }
 
   /**

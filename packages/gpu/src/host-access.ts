@@ -10,9 +10,11 @@ export interface HostAccess {
    *
    * @throws GpuError `GPU_HOST_STEP` when the step has ended, or `into` is of another length.
    */
-  read(from: BufferSlice, into: Bytes): Promise<void>;
+  readonly read: (from: BufferSlice, into: Bytes) => Promise<void>;
   /** Uploads `data`, which may be reused at once, before everything recorded after the step. @throws GpuError `GPU_HOST_STEP`. */
-  write(to: BufferSlice, data: Bytes): void;
+  readonly write: (to: BufferSlice, data: Bytes) => void;
+  /** Resolves when the device has run everything recorded before the step: for whoever times it. @throws GpuError `GPU_HOST_STEP`, `GPU_DEVICE_LOST`. */
+  readonly finished: () => Promise<void>;
 }
 
 /** See `Gpu.hostStep`. */
@@ -21,6 +23,7 @@ export type HostStep = (host: HostAccess) => void | Promise<void>;
 export interface HostDevice {
   readNow(from: BufferSlice): Promise<ArrayBuffer>;
   writeNow(to: BufferSlice, data: Bytes): void;
+  finished(): Promise<void>;
 }
 
 /** Runs `step` with access that ends with it: later, its reads and writes would be out of order. */
@@ -31,15 +34,19 @@ export function runHostStep(step: HostStep, device: HostDevice): void | Promise<
     if (device !== host) throw new GpuError("GPU_HOST_STEP", `a host step asked to ${what} ${device} bytes of the device and ${host} of the host`, "give a slice and an array of one length, in whole 32-bit words");
   };
   const access: HostAccess = {
-    read(from, into) {
+    read: (from, into) => {
       check("read", from.size, into.byteLength);
       const done = device.readNow(from).then((bytes) => { new Uint8Array(into.buffer, into.byteOffset, into.byteLength).set(new Uint8Array(bytes)); });
       done.catch(() => undefined); // whoever awaits it is told
       return done;
     },
-    write(to, data) {
+    write: (to, data) => {
       check("write", to.size, data.byteLength);
       device.writeNow(to, data);
+    },
+    finished: () => {
+      check("wait", 0, 0);
+      return device.finished();
     },
   };
   const pending = step(access);
