@@ -36,8 +36,8 @@ const KINDS: Readonly<Record<string, Arrows>> = {
 
 const kindOf = (folder: string): string | undefined => Object.keys(KINDS).find((prefix) => folder.startsWith(prefix));
 
-/** Plugins are the packages whose prefix says a kind. */
-export const isPlugin = (folder: string): boolean => kindOf(folder) !== undefined;
+/** Plugins are the packages whose prefix says a kind; a communicator has a contract, but no formula and no place in a lab. */
+export const isPlugin = (folder: string): boolean => kindOf(folder) !== undefined && !folder.startsWith("comm-");
 
 /** The arrows of a package; undefined for one that the table does not know. `presets` may import every plugin. */
 export function arrowsOf(folder: string, all: readonly string[]): Arrows | undefined {

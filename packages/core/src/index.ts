@@ -75,6 +75,24 @@ export {
   definePosition,
 } from "./define.ts";
 export { bindHooks, hookParams, sortHooks, type SortedHooks } from "./binding.ts";
+// What implementations of communicators share.
+export { communicatorOver, MAX_TAG } from "./communicator/communicator-over.ts";
+export {
+  abortedError,
+  argumentError,
+  closedError,
+  type CommunicatorCode,
+  describeWaiting,
+  lengthError,
+  lostError,
+  timeoutError,
+  type Waiting,
+} from "./communicator/errors.ts";
+export type { Link } from "./communicator/link.ts";
+export { createOperations, type Operations, type OperationsOptions } from "./communicator/operations.ts";
+export { createPairing, type Pairing } from "./communicator/pairing.ts";
+export { allEnded, bytesOf, keptTransfer } from "./communicator/transfer.ts";
+export { createWatchdog, DEFAULT_TIMEOUT_MS, type Watchdog, type WatchdogOptions } from "./communicator/watchdog.ts";
 export { checkOption, resolveConfig } from "./config.ts";
 export { isPolyheadError, PolyheadError } from "./errors.ts";
 export { type CaptureInits, embedHook, pairElements, pairHook, type PairHookDraft, rowHook, scoreHook, type ScoreHookDraft } from "./hooks.ts";
