@@ -1,14 +1,13 @@
 import { PolyheadError, type KernelInputs, type KernelOutputs } from "@polyhead/core";
-import { cutTables, learnedTables, learnedTensors, scoreAnomalies, unfusedAttention } from "@polyhead/attn-mha/kernel";
-import { linkMany, sumTo, type Tensor } from "@polyhead/tensor";
-import { runDelta, runDkv, runDq, runDs, runLearn } from "./backward.ts";
+import { learnedTables, learnedTensors, scoreAnomalies, unfusedAttention } from "@polyhead/attn-mha/kernel";
+import { linkMany, type Tensor } from "@polyhead/tensor";
 import type { BlockLists, TileLimits } from "./block-lists.ts";
 import { callOf, readable, type Call } from "./call.ts";
 import { choose, type FlashChoice } from "./choose.ts";
 import { runForward } from "./forward.ts";
+import { gradientsOf } from "./gradients.ts";
 import { straddles } from "./limits.ts";
-import { asRows, cutHead } from "./operands.ts";
-import { pullBack } from "./pull-back.ts";
+import { cutHead } from "./operands.ts";
 import { shapeOf, type FlashShape } from "./shape.ts";
 import { isFused, templateName, tileRows, type FusedTemplate, type Pass } from "./spec.ts";
 
@@ -68,9 +67,9 @@ function tilesOf(choice: FlashChoice, shape: FlashShape, backward: boolean): Til
 function linkBackward(inputs: KernelInputs<Tensor>, call: Call, { o, lse }: KernelOutputs<Tensor>, [dqTemplate, dkvTemplate]: readonly FusedTemplate[]): void {
   const { engine } = o;
   const { q, k, v, bias } = call;
-  const { program } = call.form;
+  const captures = learnedTables(call.form.program);
   const learned = learnedTensors(inputs.score);
-  const taught = learnedTables(program).map((capture) => learned.get(capture)!);
+  const taught = captures.map((capture) => learned.get(capture)!);
   const wanted = [q, k, v, ...(bias ? [bias] : []), ...taught];
   if (dqTemplate === undefined || dkvTemplate === undefined || !engine.gradEnabled || !wanted.some((x) => x.requiresGrad)) return;
   const kept = { q, k, v, o, lse, bias, tables: call.tables, tablesOfKeys: call.tablesOfKeys };
@@ -80,27 +79,15 @@ function linkBackward(inputs: KernelInputs<Tensor>, call: Call, { o, lse }: Kern
     inputs: wanted,
     saves: names.map((name) => kept[name]!),
     backward: ([dO, dLse], saved) => {
-      const again = Object.fromEntries(names.map((name, n) => [name, saved[n]])) as unknown as Saved;
-      const back = { ...call, form: { ...call.form, packed: false }, scalars: { ...call.scalars, rows: call.Tq }, q: again.q, k: again.k, v: again.v, bias: again.bias, tables: again.tables, tablesOfKeys: again.tablesOfKeys };
-      const g = asRows(dO ?? engine.zeros(again.o.shape));
-      const { ld, rows } = runDelta(back, { o: again.o, lse: again.lse, g, dlse: dLse, learns: taught.some((x) => x.requiresGrad) });
-      const backward = { call: back, g, ld };
-      const dq = q.requiresGrad ? pullBack(runDq(backward, dqTemplate), "q", inputs, again.q) : undefined;
-      const { dk, dv } = k.requiresGrad || v.requiresGrad ? runDkv(backward, dkvTemplate) : {};
-      const dBias = bias?.requiresGrad ? sumTo(runDs(backward, dqTemplate), bias.shape) : undefined;
-      const dTaught = rows ? cutTables(runLearn(backward, rows, dqTemplate), taught) : taught.map(() => undefined);
-      return [dq, k.requiresGrad && dk ? pullBack(dk, "k", inputs, again.k) : undefined, v.requiresGrad ? dv : undefined, ...(bias ? [dBias] : []), ...dTaught];
+      const { o, lse, ...again } = Object.fromEntries(names.map((name, n) => [name, saved[n]])) as unknown as Saved;
+      const asked = { q: q.requiresGrad, k: k.requiresGrad, v: v.requiresGrad, bias: bias?.requiresGrad === true, learned: taught.some((x) => x.requiresGrad) };
+      const found = gradientsOf({ ...call, ...again }, inputs, { o, lse, dO, dLse }, [dqTemplate, dkvTemplate], asked);
+      return [found.dq, found.dk, found.dv, ...(bias ? [found.dBias] : []), ...captures.map((capture) => found.learned.get(capture))];
     },
   });
 }
 
-interface Saved {
-  readonly q: Tensor;
-  readonly k: Tensor;
-  readonly v: Tensor;
+interface Saved extends Pick<Call, "q" | "k" | "v" | "bias" | "tables" | "tablesOfKeys"> {
   readonly o: Tensor;
   readonly lse: Tensor;
-  readonly bias: Tensor | undefined;
-  readonly tables: Tensor | undefined;
-  readonly tablesOfKeys: Tensor | undefined;
 }

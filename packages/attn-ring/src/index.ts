@@ -1,0 +1,1 @@
+export { LAYOUTS, lengthOf, piecesOf, positionsOf, type Piece, type RingLayout } from "./layout.ts";
