@@ -20,6 +20,7 @@ export function checkpoint(fn: (...inputs: Tensor[]) => Tensor, ...inputs: Tenso
     name: "checkpoint",
     inputs: anchor === undefined ? inputs : [anchor],
     saves: inputs,
+    reachesFurther: true,
     backward: (grad, saved) => {
       const leaves = saved.map((x, i) => {
         const leaf = x.detach();

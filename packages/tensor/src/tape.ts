@@ -1,5 +1,6 @@
 import type { OperatorName } from "./anomalies.ts";
 import { showShape, TensorError } from "./errors.ts";
+import { FinalGradients, type OnGradient } from "./final-gradients.ts";
 import { accumulate } from "./kernels/accumulate.ts";
 import { sameShape } from "./shape.ts";
 import type { Tensor } from "./tensor.ts";
@@ -13,6 +14,7 @@ export interface TapeNode {
   readonly backward: Backward;
   /** For messages; undefined where the node is plumbing, and makes no numbers. */
   readonly name: OperatorName | undefined;
+  readonly reachesFurther: boolean;
 }
 
 /** Vector-Jacobian product: the gradient of the output in, the gradients of the inputs out (`undefined` for none). */
@@ -26,6 +28,17 @@ export interface Link {
   /** What backward reads; kept alive until then. Backward must use these handles, not captured ones. */
   readonly saves?: readonly Tensor[];
   readonly backward: Backward;
+  /** `backward` also adds to the gradients of leaves that are not among the inputs, as that of a checkpoint does. */
+  readonly reachesFurther?: boolean;
+}
+
+export interface BackwardOptions {
+  /**
+   * Hears of each leaf with `requiresGrad` that the tensor depends on, once, as soon as nothing adds to its gradient any more:
+   * later layers first, while the rest of the pass is still to be recorded. A gradient that is not there by then is zero. A leaf that
+   * only the inside of a `checkpoint` uses is not told, and while a checkpoint waits for its gradient, no leaf is.
+   */
+  readonly onGradient?: OnGradient;
 }
 
 /**
@@ -43,17 +56,17 @@ export function link(output: Tensor, { name = UNNAMED, ...operator }: Link): Ten
 const UNNAMED = "a custom operator";
 
 /** `link` without a look at the numbers; without a name, the gradients are not looked at either. */
-export function attach(output: Tensor, { name, inputs, saves = [], backward }: Link): Tensor {
+export function attach(output: Tensor, { name, inputs, saves = [], backward, reachesFurther = false }: Link): Tensor {
   const { engine } = output;
   if (!engine.gradEnabled || !inputs.some((input) => input.requiresGrad)) return output;
   output.requiresGrad = true;
-  output.node = { id: engine.nextNodeId(), inputs, saved: saves.map((tensor) => tensor.alias()), backward, name };
+  output.node = { id: engine.nextNodeId(), inputs, saved: saves.map((tensor) => tensor.alias()), backward, name, reachesFurther };
   engine.trackNode(output.node);
   return output;
 }
 
 /** See `Tensor.backward`. */
-export function backward(root: Tensor, seed?: Tensor): void {
+export function backward(root: Tensor, seed?: Tensor, { onGradient }: BackwardOptions = {}): void {
   const { engine } = root;
   if (root.node === undefined && !root.requiresGrad) {
     throw new TensorError("TENSOR_GRAPH", `backward() from a tensor of shape ${showShape(root.shape)} that depends on no parameter`, "set requiresGrad on a leaf, and compute outside of noGrad");
@@ -68,7 +81,13 @@ export function backward(root: Tensor, seed?: Tensor): void {
     engine.scope(() => {
       const gradients = new Map<TapeNode, Tensor>();
       deliver(root, seed ?? engine.full(root.shape, 1), gradients);
-      for (const node of reachable(root)) step(node, gradients);
+      const nodes = reachable(root);
+      if (root.node === undefined) onGradient?.(root);
+      const final = onGradient && new FinalGradients(nodes, onGradient);
+      for (const node of nodes) {
+        step(node, gradients);
+        final?.visited(node);
+      }
     });
   });
 }

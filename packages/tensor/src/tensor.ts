@@ -4,7 +4,7 @@ import { showShape, TensorError } from "./errors.ts";
 import { unpackHalf } from "./half.ts";
 import { bytesOf, isContiguous, sizeOf, type DType, type Shape } from "./shape.ts";
 import type { Storage } from "./storage.ts";
-import { backward, type TapeNode } from "./tape.ts";
+import { backward, type BackwardOptions, type TapeNode } from "./tape.ts";
 import { contiguous, expand, narrow, permute, reshape } from "./views.ts";
 
 export interface TensorLayout {
@@ -125,10 +125,11 @@ export class Tensor implements TensorLayout {
    * Fills `grad` of every leaf that this tensor depends on, and frees the graph as it goes.
    *
    * @param seed gradient of the final quantity with respect to this tensor; may be left out for a single element (1).
+   * @param options who hears of gradients as they become final.
    * @throws TensorError `TENSOR_GRAPH` without a graph, or when it was already consumed.
    */
-  backward(seed?: Tensor): void {
-    backward(this, seed);
+  backward(seed?: Tensor, options: BackwardOptions = {}): void {
+    backward(this, seed, options);
   }
 
   /**
