@@ -1,0 +1,126 @@
+import { describe, PolyheadError } from "@polyhead/core";
+import { checkMachine, checkProblem, flopsPerPair, keyValues, queryValues, reachOf, type RingMachine, type RingProblem } from "./problem.ts";
+import type { RingLayout } from "../layout.ts";
+import type { RingPhase } from "./timeline.ts";
+
+/** Bytes that one token's k and v take on the wire in a step: b an element, and in backward 4 more for the f32 sum of its gradient. */
+const wireWidth = ({ elementBytes: b }: RingProblem, phase: RingPhase): number => (phase === "forward" ? b : b + 4);
+
+/**
+ * Mean balance of a causal mask over the steps of a ring, where all ranks wait for the slowest: mean work over the greatest.
+ *
+ * With n ranks of c tokens, the mean work of a rank is c(nc + 1)/2 pairs.
+ * - contiguous: from step 1 on somebody (rank n − 1) computes a whole block: (n − 1)c² + c(c + 1)/2, so (nc + 1)/((2n − 1)c + 1), near n/(2n − 1);
+ * - striped: in each step somebody has the whole triangle with its diagonal: n · c(c + 1)/2, so (nc + 1)/(nc + n), near c/(c + 1);
+ * - zigzag: all have c²/2, and (c² + c)/2 at step 0: 1, where c is even.
+ *
+ * Exact where n divides the tokens; `balanceOf` counts it for any length.
+ */
+export function causalBalance(layout: RingLayout, n: number, c: number): number {
+  switch (layout) {
+    case "contiguous":
+      return (n * c + 1) / ((2 * n - 1) * c + 1);
+    case "striped":
+      return (n * c + 1) / (n * c + n);
+    case "zigzag":
+      return 1;
+  }
+}
+
+/**
+ * Pairs of the whole sequence: T² of a full mask, T(T + 1)/2 of a causal one.
+ *
+ * @throws PolyheadError `RING_PLAN` for a window, which skips steps: the law of equal steps does not hold there.
+ */
+export function allowedPairs({ tokens: T, mask }: RingProblem): number {
+  const { left, right } = reachOf(mask);
+  if (left === Infinity && right === Infinity) return T * T;
+  if (left === Infinity && right === 0) return (T * (T + 1)) / 2;
+  throw new PolyheadError("RING_PLAN", `the law of equal steps does not hold for ${describe(mask)}, which skips some`, "use simulateRing, which counts every step");
+}
+
+/** One step of a ring in the mean, and what it makes of a whole attention. */
+export interface StepTimes {
+  /** Seconds that a rank's device needs: compute, k and v over the bus, and the step's fixed cost. t_c. */
+  readonly compute: number;
+  /** Of those, multiplying and adding. */
+  readonly arithmetic: number;
+  /** Seconds that a block is on the wire, with the sum of its gradient in backward. t_n. */
+  readonly network: number;
+  /** Seconds of all: see {@link ringTime}. */
+  readonly total: number;
+  /** Seconds of arithmetic over those of all: 1 where nothing but attention costs time. */
+  readonly efficiency: number;
+}
+
+/** T = (n − 1) · max(t_c, t_n) + t_c: every step but the last sends its block on while it computes; the slower of both sets the pace. */
+export const ringTime = (n: number, compute: number, network: number): number => (n - 1) * Math.max(compute, network) + compute;
+
+/**
+ * Times of the law T = (n − 1) · max(t_c, t_n) + t_c, and in backward t_g more: the last sum of dk and dv goes home when all is computed.
+ *
+ * - t_c = pairs · FLOP a pair / (n² · F) + bus: k and v cross the bus once a step (b bytes an element), and in backward their
+ *   gradient comes back (4 bytes); `stepSeconds` on top;
+ * - t_n = t_k = latency + 2 · c · h_kv · d · b / B forward; t_n = t_k + t_g backward, t_g the same with 4 for b.
+ *
+ * It holds for layouts that share every step out evenly (full masks; zigzag, and nearly striped, where causal): `simulateRing` has
+ * each step's own counts, of each layout. Backward it is exact where compute is slower; where the link is, the first sum
+ * leaves while the first block is still computed with, and the law is too long by at most min(t_c, t_k) of some n · t_n.
+ */
+export function stepTimes(problem: RingProblem, given: RingMachine, phase: RingPhase): StepTimes {
+  const { ranks: n, tokens } = checkProblem(problem);
+  const machine = checkMachine(given);
+  const c = tokens / n;
+  const block = c * keyValues(problem);
+  const width = wireWidth(problem, phase);
+  const arithmetic = (allowedPairs(problem) / n ** 2) * (flopsPerPair(problem, phase) / machine.flops);
+  // A rank alone needs neither bus nor link.
+  const travels = n > 1 ? 1 : 0;
+  const compute = arithmetic + (travels * block * width) / machine.busBytes + machine.stepSeconds;
+  const messages = phase === "forward" ? 1 : 2;
+  const network = travels * (messages * machine.latency + (block * width) / machine.linkBytes);
+  const home = phase === "backward" ? travels * (machine.latency + (block * 4) / machine.linkBytes) : 0;
+  const total = ringTime(n, compute, network) + home;
+  return { compute, arithmetic, network, total, efficiency: (n * arithmetic) / total };
+}
+
+/**
+ * Tokens a rank from which on the transfer hides behind compute: t_c ≥ t_n solved for c, without bus, latency and fixed cost.
+ *
+ * Forward, 4c²hd/F ≥ 2c·h_kv·d·b/B, so c ≥ (b/2)(h_kv/h)·F/B; backward, 10c²hd/F ≥ 2c·h_kv·d·(b + 4)/B, so
+ * c ≥ ((b + 4)/5)(h_kv/h)·F/B. Twice that where a causal mask halves the work of every step alike.
+ */
+export function hidingTokens(problem: RingProblem, { flops, linkBytes }: RingMachine, phase: RingPhase): number {
+  const share = allowedPairs(problem) === problem.tokens ** 2 ? 1 : 0.5;
+  return (keyValues(problem) * wireWidth(problem, phase) * flops) / (linkBytes * share * flopsPerPair(problem, phase));
+}
+
+/** What a rank's device holds at once. */
+export interface DeviceMemory {
+  /** Blocks of c tokens, by what they hold. */
+  readonly blocks: readonly { readonly name: string; readonly count: number; readonly bytes: number }[];
+  readonly bytes: number;
+}
+
+/**
+ * Memory of a device, in blocks of c·d for each head: 6 forward, 12 backward; blocks of keys count h_kv heads, others h.
+ *
+ * Forward: q, o, and k and v twice, since one pair is computed with while the next arrives. Backward: q, o, do, dq; k and v
+ * twice; dk and dv twice, the part at hand and the sum that travels. o and all gradients are f32. The log-sum-exp
+ * (4 bytes a row, and as many for Δ in backward) is counted too.
+ */
+export function deviceMemory(problem: RingProblem, phase: RingPhase): DeviceMemory {
+  const { ranks, tokens, elementBytes: b, heads, batch = 1 } = checkProblem(problem);
+  const c = Math.ceil(tokens / ranks);
+  const q = c * queryValues(problem);
+  const kv = c * keyValues(problem);
+  const rows = c * heads * batch;
+  const blocks =
+    phase === "forward"
+      ? [{ name: "q", count: 1, bytes: q * b }, { name: "o", count: 1, bytes: q * 4 }, { name: "k and v, twice", count: 4, bytes: 2 * kv * b }, { name: "log-sum-exp", count: 0, bytes: rows * 4 }]
+      : [
+          { name: "q", count: 1, bytes: q * b }, { name: "o, do, dq", count: 3, bytes: 3 * q * 4 }, { name: "k and v, twice", count: 4, bytes: 2 * kv * b },
+          { name: "dk and dv, twice", count: 4, bytes: 2 * kv * 4 }, { name: "log-sum-exp, Δ", count: 0, bytes: 2 * rows * 4 },
+        ];
+  return { blocks, bytes: blocks.reduce((sum, { bytes }) => sum + bytes, 0) };
+}
