@@ -14,5 +14,6 @@ export { embeddingLaws, type EmbeddingUnderTest } from "./embedding-laws.ts";
 export type { Law } from "./laws.ts";
 export { scoreHookLaws, type ScoreHooksUnderTest } from "./score-hook-laws.ts";
 export { normLaws } from "./norm-laws.ts";
+export { communicatorLaws, type CommunicatorLaw } from "./communicator-laws.ts";
 export { coveringRows, type Axes, type CoveringOptions, type Row } from "./covering.ts";
 export { kernelLaws, type KernelEngine, type KernelOps, type KernelTensor, type KernelUnderTest } from "./kernel-laws.ts";
