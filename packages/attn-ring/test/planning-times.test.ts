@@ -15,7 +15,7 @@ describe.each(phases)("%s", (phase) => {
           const machine: RingMachine = { flops: 1e10, linkBytes, latency: 1e-5, busBytes: 1e10, stepSeconds: 1e-5 };
           const { total, compute, network } = stepTimes(of, machine, phase);
           const { seconds } = simulateRing(of, machine, phase);
-          const slack = phase === "backward" && network > compute ? Math.min(compute, network / 2) : 0;
+          const slack = phase === "backward" && network > compute ? compute + network / 2 : 0;
           expect(seconds, `${ranks} ranks at ${linkBytes}`).toBeLessThan(total * 1.001);
           // A block of c tokens has a diagonal of its own, and nothing crosses the bus at step 0.
           expect(seconds, `${ranks} ranks at ${linkBytes}`).toBeGreaterThan((total - slack) * (ranks === 1 ? 0.99 : 0.98) - compute * 0.05);
@@ -88,11 +88,11 @@ it("1,024 ranks are simulated in seconds, and agree with the law", () => {
 
 it("a timeline holds every stretch of work, in no rank's device or link two at once", () => {
   const of = problem({ ranks: 3, tokens: 300, kvHeads: 2, mask: causal(), layout: "zigzag" });
-  const { timelines, seconds, bytes } = simulateRing(of, { flops: 1e9, linkBytes: 1e8, busBytes: 1e9 }, "backward", { timeline: true });
+  const { timelines, seconds, bytes } = simulateRing(of, { flops: 1e9, linkBytes: 1e8, busBytes: 1e9 }, "backward", { timelines: 3 });
   const all = timelines.flatMap(({ events }) => events);
   expect(all.filter(({ kind }) => kind === "compute")).toHaveLength(9);
   expect(all.filter(({ kind }) => kind === "upload")).toHaveLength(6);
-  expect(all.filter(({ kind }) => kind === "transfer")).toHaveLength(3 * (2 + 3));
+  expect(all.filter(({ kind }) => kind === "transfer")).toHaveLength(3 * (2 + 2));
   expect(all.reduce((sum, { kind, bytes: moved }) => sum + (kind === "transfer" ? moved : 0), 0)).toBe(bytes);
   expect(Math.max(...all.map(({ end }) => end))).toBeCloseTo(seconds * 1000, 9);
   for (const { events } of timelines) {

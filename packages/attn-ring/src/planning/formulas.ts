@@ -64,8 +64,8 @@ export const ringTime = (n: number, compute: number, network: number): number =>
  * - t_n = t_k = latency + 2 · c · h_kv · d · b / B forward; t_n = t_k + t_g backward, t_g the same with 4 for b.
  *
  * It holds for layouts that share every step out evenly (full masks; zigzag, and nearly striped, where causal): `simulateRing` has
- * each step's own counts, of each layout. Backward it is exact where compute is slower; where the link is, the first sum
- * leaves while the first block is still computed with, and the law is too long by at most min(t_c, t_k) of some n · t_n.
+ * each step's own counts, of each layout. Backward it is exact where compute is slower; where the link is, sums leave while
+ * blocks are computed with to the end, and the law is too long by at most t_c + t_g of some n · t_n.
  */
 export function stepTimes(problem: RingProblem, given: RingMachine, phase: RingPhase): StepTimes {
   const { ranks: n, tokens } = checkProblem(problem);

@@ -1,11 +1,11 @@
 import { EventQueue } from "./event-queue.ts";
 import { checkMachine, flopsPerPair, keyValues, type RingMachine, type RingProblem } from "./problem.ts";
-import { blockAt, countSteps, type RingSteps } from "./steps.ts";
+import { blockAt, countSteps, keysLeave, sumsLeave, type RingSteps } from "./steps.ts";
 import type { RankTimeline, RingEvent, RingPhase } from "./timeline.ts";
 
 export interface SimulateOptions {
-  /** Keep every rank's events: three to five a step. Default false. */
-  readonly timeline?: boolean;
+  /** Ranks whose events are kept, from 0 on: two to five events a step each. Default none. */
+  readonly timelines?: number;
   /** Counts made before, for this problem. */
   readonly steps?: RingSteps;
 }
@@ -34,14 +34,14 @@ const [COMPUTE, KEYS, SUMS] = [0, 1, 2];
  * - The block of step s is sent on once it is there, the one before it has left, and the neighbour has room: it holds two blocks,
  *   and frees one when it has computed with it and sent it on.
  * - In backward, the sum of step s leaves once this rank's part and the sum of the rank before are there, and the neighbour
- *   has sent the one before. The last one that needed the block sends the sum home.
+ *   has sent the one before. The last one that needed the block sends the sum home; the own share, of step 0, is added there.
  *
  * Nobody waits for all: a rank that is late holds up its neighbours, and they theirs. 1,024 ranks are two or three million events.
  *
  * @throws PolyheadError `RING_PLAN`.
  */
-export function simulateRing(problem: RingProblem, machine: RingMachine, phase: RingPhase, { timeline = false, steps = countSteps(problem) }: SimulateOptions = {}): Simulated {
-  const { ranks: n, hops, pairs, lengths } = steps;
+export function simulateRing(problem: RingProblem, machine: RingMachine, phase: RingPhase, { timelines = 0, steps = countSteps(problem) }: SimulateOptions = {}): Simulated {
+  const { ranks: n, travels, pairs, lengths } = steps;
   const { flops, linkBytes, latency, busBytes, stepSeconds } = checkMachine(machine);
   const backward = phase === "backward";
   const perPair = flopsPerPair(problem, phase) / flops;
@@ -49,7 +49,7 @@ export function simulateRing(problem: RingProblem, machine: RingMachine, phase: 
   const idOf = (kind: number, step: number, rank: number): number => kind * cells + step * n + rank;
   const next = (rank: number): number => (rank + 1) % n;
 
-  const sends = (kind: number, step: number, block: number): boolean => hops[block]! > 0 && (kind === KEYS ? step < hops[block]! : backward && step <= hops[block]!);
+  const sends = (kind: number, step: number, block: number): boolean => (kind === KEYS ? keysLeave(travels[block]!, step) : backward && sumsLeave(travels[block]!, step));
   const bytesOf = (kind: number, block: number): number => lengths[block]! * values * (kind === KEYS ? problem.elementBytes : 4);
 
   // Of what each thing waits for, how much is still to come. What is not sent, or not needed, happens too, and takes no time.
@@ -65,11 +65,11 @@ export function simulateRing(problem: RingProblem, machine: RingMachine, phase: 
   // Device and link of each rank: when they are free. Work of one resource becomes ready in the order in which it is done.
   const free = new Float64Array(2 * n);
   const finished = new Float64Array(n);
-  const events: RingEvent[][] = Array.from({ length: timeline ? n : 0 }, () => []);
+  const events: RingEvent[][] = Array.from({ length: Math.min(n, timelines) }, () => []);
   let [busy, bytes] = [0, 0];
 
   const tell = (rank: number, step: number, kind: RingEvent["kind"], start: number, seconds: number, moved: number): number => {
-    if (timeline && seconds > 0) events[rank]!.push({ step, phase, kind, start: start * 1000, end: (start + seconds) * 1000, bytes: moved });
+    if (seconds > 0) events[rank]?.push({ step, phase, kind, start: start * 1000, end: (start + seconds) * 1000, bytes: moved });
     return start + seconds;
   };
 
@@ -78,7 +78,8 @@ export function simulateRing(problem: RingProblem, machine: RingMachine, phase: 
     const count = pairs[step * n + rank]!;
     if (count === 0) return ready;
     const block = blockAt(n, step, rank);
-    const [up, down] = [step === 0 ? 0 : bytesOf(KEYS, block), backward && hops[block]! > 0 ? bytesOf(SUMS, block) : 0];
+    // The own block is on the device, and its own share of the gradient stays there.
+    const [up, down] = step === 0 ? [0, 0] : [bytesOf(KEYS, block), backward ? bytesOf(SUMS, block) : 0];
     const arithmetic = count * perPair;
     busy += arithmetic;
     let at = tell(rank, step, "upload", Math.max(ready, free[rank]!), up / busBytes, up);
@@ -130,7 +131,7 @@ export function simulateRing(problem: RingProblem, machine: RingMachine, phase: 
       }
       one(COMPUTE, step + 1, after);
     } else {
-      if (sends(SUMS, step, block) && step === hops[block]) finished[block] = Math.max(finished[block]!, queue.now);
+      if (sends(SUMS, step, block) && step === travels[block]!.last) finished[block] = Math.max(finished[block]!, queue.now);
       if (step + 1 < n) {
         one(SUMS, step + 1, after);
         one(SUMS, step + 1, before);

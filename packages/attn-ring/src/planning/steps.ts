@@ -10,8 +10,14 @@ export interface RingSteps {
   readonly lengths: readonly number[];
   /** Allowed pairs of a query of rank r and a key of the block that is there at step s: `pairs[s · ranks + r]`. */
   readonly pairs: Float64Array;
-  /** How far each block travels: to the last rank that needs it, and no further. */
-  readonly hops: readonly number[];
+  /** How far each block travels. */
+  readonly travels: readonly BlockTravel[];
+}
+
+/** Hops after which a block is first and last needed by a rank other than its own; 0 where by none. It goes no further than the last. */
+export interface BlockTravel {
+  readonly first: number;
+  readonly last: number;
 }
 
 /** The block that lies at `rank` at `step`: s hops around the ring brought it there. */
@@ -24,16 +30,18 @@ export function countSteps(problem: RingProblem): RingSteps {
   const pieces = Array.from({ length: ranks }, (_, rank) => piecesOf(layout, rank, ranks, tokens));
   const lengths = pieces.map((of) => of.reduce((sum, { length }) => sum + length, 0));
   const pairs = new Float64Array(ranks * ranks);
-  const hops = new Array<number>(ranks).fill(0);
+  const travels = Array.from({ length: ranks }, () => ({ first: 0, last: 0 }));
   for (let step = 0; step < ranks; step++) {
     for (let rank = 0; rank < ranks; rank++) {
       const block = blockAt(ranks, step, rank);
       const count = pairsBetween(pieces[rank]!, pieces[block]!, reach);
       pairs[step * ranks + rank] = count;
-      if (count > 0) hops[block] = step;
+      const travel = travels[block]!;
+      if (count > 0 && travel.first === 0) travel.first = step;
+      if (count > 0) travel.last = step;
     }
   }
-  return { ranks, lengths, pairs, hops };
+  return { ranks, lengths, pairs, travels };
 }
 
 /** What goes over the wire in one attention. */
@@ -44,24 +52,29 @@ export interface WireBytes {
   readonly messages: number;
 }
 
+/** Whether a block's k and v leave the rank where it is at a step. */
+export const keysLeave = ({ last }: BlockTravel, step: number): boolean => step < last;
+
+/** Whether the sum of a block's dk and dv leaves there: to the next rank, or home from the last that needed the block. */
+export const sumsLeave = ({ first, last }: BlockTravel, step: number): boolean => step > 0 && step >= first && step <= last;
+
 /**
  * Bytes on the wire. Forward, each block of k and v makes its hops: (n − 1) · 2 · c · h_kv · d · b a rank where all ranks need all blocks.
- * Backward, it makes them again, and the f32 sums of dk and dv follow it from rank to rank and then go home, one hop more:
- * n · 2 · c · h_kv · d · 4 a rank.
+ * Backward, it makes them again; the f32 sum of dk and dv begins at the first other rank that needs the block, follows it, and
+ * goes home from the last: as many hops, (n − 1) · 2 · c · h_kv · d · 4 more. The own share is added at home, and never travels.
  */
 export function wireBytes(problem: RingProblem, phase: RingPhase, steps: RingSteps = countSteps(problem)): WireBytes {
-  const { ranks, lengths, hops } = steps;
+  const { ranks, lengths, travels } = steps;
   const sent = new Array<number>(ranks).fill(0);
   let messages = 0;
-  for (let block = 0; block < ranks; block++) {
+  for (const [block, travel] of travels.entries()) {
     const values = lengths[block]! * keyValues(problem);
-    const far = hops[block]!;
-    for (let hop = 0; hop <= far && far > 0; hop++) {
+    for (let hop = 0; hop <= travel.last; hop++) {
       const from = (block + hop) % ranks;
-      const keys = hop < far;
-      const sums = phase === "backward";
+      const keys = keysLeave(travel, hop);
+      const sums = phase === "backward" && sumsLeave(travel, hop);
       sent[from]! += values * ((keys ? problem.elementBytes : 0) + (sums ? 4 : 0));
-      messages += (keys ? 1 : 0) + (sums ? 1 : 0);
+      messages += Number(keys) + Number(sums);
     }
   }
   return { sent, total: sent.reduce((sum, bytes) => sum + bytes, 0), messages };
