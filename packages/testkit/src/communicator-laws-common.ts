@@ -17,6 +17,12 @@ export const law = (name: string, ranks: number, run: CommunicatorLaw["run"]): C
 
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** What is waited for later: if another failure comes first, this one's is no unhandled rejection. */
+export function kept<T>(work: Promise<T>): Promise<T> {
+  work.catch(() => undefined);
+  return work;
+}
+
 export const next = ({ rank, size }: Communicator): number => (rank + 1) % size;
 export const previous = ({ rank, size }: Communicator): number => (rank + size - 1) % size;
 export const everyRank = ({ size }: Communicator): number[] => Array.from({ length: size }, (_, rank) => rank);
@@ -73,7 +79,7 @@ export function mustThrow(comm: Communicator, work: () => unknown, code: string,
 }
 
 function checkFailure(comm: Communicator, failure: unknown, codes: readonly string[], what: string, words: readonly string[]): void {
-  const seen = failure === undefined ? "nothing was thrown" : failure instanceof Error ? failure.message : String(failure);
+  const seen = failure instanceof Error ? failure.message : failure === undefined ? "nothing was thrown" : `a ${typeof failure} was thrown`;
   const right = isPolyheadError(failure) && codes.includes(failure.code) && words.every((word) => failure.message.includes(word));
   if (!right) throw new Error(`rank ${comm.rank} of ${comm.size}: ${what}: expected ${[codes.join(" or "), ...words].join(", ")}, but ${seen}`);
 }

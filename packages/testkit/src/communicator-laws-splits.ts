@@ -1,5 +1,5 @@
 import { type Communicator } from "@polyhead/core";
-import { type CommunicatorLaw, everyRank, law, mustBe, mustBeSame, mustFail, next, otherRanks, pattern, previous, sleep } from "./communicator-laws-common.ts";
+import { type CommunicatorLaw, everyRank, kept, law, mustBe, mustBeSame, mustFail, next, otherRanks, pattern, previous, sleep } from "./communicator-laws-common.ts";
 
 /** Whom a communicator is made of, by what each tells the others. */
 async function membersOf(comm: Communicator, name: number): Promise<string> {
@@ -111,7 +111,7 @@ async function closeWaits(comm: Communicator): Promise<void> {
     return;
   }
   const closed: number[] = [];
-  const news = otherRanks(comm).map((from) => comm.sendrecv({ receive: { into: new Uint8Array(1), from }, tag: 9 }).wait().then(() => void closed.push(from)));
+  const news = otherRanks(comm).map((from) => kept(comm.sendrecv({ receive: { into: new Uint8Array(1), from }, tag: 9 }).wait().then(() => void closed.push(from))));
   await sleep(40);
   mustBe(comm, closed.join(), "", "ranks whose close did not wait for the last");
   await part.close();
