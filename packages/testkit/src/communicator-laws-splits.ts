@@ -1,4 +1,4 @@
-import { type Communicator } from "@polyhead/core";
+import type { Communicator, Transfer } from "@polyhead/core";
 import { type CommunicatorLaw, everyRank, kept, law, mustBe, mustBeSame, mustFail, next, otherRanks, pattern, previous, sleep } from "./communicator-laws-common.ts";
 
 /** Whom a communicator is made of, by what each tells the others. */
@@ -67,9 +67,11 @@ async function meanwhile(comm: Communicator): Promise<void> {
   const part = await comm.split(comm.rank % 2);
   const [ofAll, ofPart] = [new Float32Array(30_000).fill(1), new Float32Array(20_000).fill(1)];
   const into = new Uint8Array(50_000);
+  // Which of the two begins is every rank's own affair.
+  const reductions = [(): Transfer => part.allReduce(ofPart), (): Transfer => comm.allReduce(ofAll)];
+  if (part.rank % 2 === 1) reductions.reverse();
   const work = [
-    part.allReduce(ofPart),
-    comm.allReduce(ofAll),
+    ...reductions.map((start) => start()),
     comm.sendrecv({ send: { data: pattern(comm.rank, into.length), to: next(comm) }, receive: { into, from: previous(comm) } }),
   ];
   await Promise.all(work.map((each) => each.wait()));
