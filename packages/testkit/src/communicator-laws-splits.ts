@@ -65,7 +65,7 @@ async function apart(comm: Communicator): Promise<void> {
 
 async function meanwhile(comm: Communicator): Promise<void> {
   const part = await comm.split(comm.rank % 2);
-  const [ofAll, ofPart] = [new Float32Array(30_000).fill(1), new Float32Array(20_000).fill(1)];
+  const [ofAll, ofPart] = [new Float32Array(30_000).fill(1), new Float32Array(20_000).fill(2)];
   const into = new Uint8Array(50_000);
   // Which of the two begins is every rank's own affair.
   const reductions = [(): Transfer => part.allReduce(ofPart), (): Transfer => comm.allReduce(ofAll)];
@@ -76,7 +76,7 @@ async function meanwhile(comm: Communicator): Promise<void> {
   ];
   await Promise.all(work.map((each) => each.wait()));
   mustBeSame(comm, ofAll, new Float32Array(30_000).fill(comm.size), "the sum over all, meanwhile");
-  mustBeSame(comm, ofPart, new Float32Array(20_000).fill(part.size), "the sum over the part");
+  mustBeSame(comm, ofPart, new Float32Array(20_000).fill(2 * part.size), "the sum over the part");
   mustBeSame(comm, into, pattern(previous(comm), into.length), "the message, meanwhile");
   await part.close();
 }
