@@ -59,6 +59,7 @@ const tasks = {
   bench: (args) => [node("tooling/bench/main.ts", ...args)],
   matrix: (args) => [node("tooling/matrix/main.ts", ...args)],
   generate: (args) => [node("tooling/generate/main.ts", ...args)],
+  ring: (args) => [node("examples/ring/main.ts", ...args)],
   build: (args) => [["turbo", ["run", "build", ...args]]],
   typecheck: (args) => [["tsc", ["-p", "tooling"]], node("tooling/structure/snippets.ts"), ["turbo", ["run", "typecheck", ...args]]],
   lint: (args) => [...tasks.structure([]), ...tasks.eslint(args)],

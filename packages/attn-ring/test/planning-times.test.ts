@@ -17,8 +17,8 @@ describe.each(phases)("%s", (phase) => {
           const { seconds } = simulateRing(of, machine, phase);
           const slack = phase === "backward" && network > compute ? compute + network / 2 : 0;
           expect(seconds, `${ranks} ranks at ${linkBytes}`).toBeLessThan(total * 1.001);
-          // A block of c tokens has a diagonal of its own, and nothing crosses the bus at step 0.
-          expect(seconds, `${ranks} ranks at ${linkBytes}`).toBeGreaterThan((total - slack) * (ranks === 1 ? 0.99 : 0.98) - compute * 0.05);
+          // Step 0 has a little more than its share of a causal mask: the diagonal.
+          expect(seconds, `${ranks} ranks at ${linkBytes}`).toBeGreaterThan((total - slack) * 0.99);
         }
       }
     }
@@ -123,9 +123,9 @@ it("memory is 6 blocks forward and 12 backward, and falls as 1/ranks", () => {
 it("gathering heads sends less than a ring, up to as many ranks as key heads", () => {
   const machine: RingMachine = { flops: 1e12, linkBytes: 1e10 };
   const of = problem({});
-  // q, k, v there and o back, of which an eighth stays.
+  // q, k, v there, o and lse back, of which an eighth stays.
   const c = of.tokens / of.ranks;
-  expect(gatherHeads(of, machine, "forward").sentBytes).toBe((7 / 8) * c * 64 * (8 * 4 + 16 * 4 + 8 * 4));
+  expect(gatherHeads(of, machine, "forward").sentBytes).toBe((7 / 8) * c * 4 * (64 * (8 + 16 + 8) + 8));
   expect(gatherHeads(of, machine, "forward").sentBytes).toBeLessThan(wireBytes(of, "forward").sent[0]!);
   expect(() => gatherHeads({ ...of, ranks: 16 }, machine, "forward")).toThrow(/RING_PLAN.*16 ranks cannot share out 8 key heads/s);
 });

@@ -60,7 +60,7 @@ export const ringTime = (n: number, compute: number, network: number): number =>
  * Times of the law T = (n − 1) · max(t_c, t_n) + t_c, and in backward t_g more: the last sum of dk and dv goes home when all is computed.
  *
  * - t_c = pairs · FLOP a pair / (n² · F) + bus: k and v cross the bus once a step (b bytes an element), and in backward their
- *   gradient comes back (4 bytes); `stepSeconds` on top;
+ *   gradient comes back (4 bytes), of which step 0 has nothing: T is a bus time less where compute is slower; `stepSeconds` on top;
  * - t_n = t_k = latency + 2 · c · h_kv · d · b / B forward; t_n = t_k + t_g backward, t_g the same with 4 for b.
  *
  * It holds for layouts that share every step out evenly (full masks; zigzag, and nearly striped, where causal): `simulateRing` has
@@ -76,11 +76,12 @@ export function stepTimes(problem: RingProblem, given: RingMachine, phase: RingP
   const arithmetic = (allowedPairs(problem) / n ** 2) * (flopsPerPair(problem, phase) / machine.flops);
   // A rank alone needs neither bus nor link.
   const travels = n > 1 ? 1 : 0;
-  const compute = arithmetic + (travels * block * width) / machine.busBytes + machine.stepSeconds;
+  const bus = (travels * block * width) / machine.busBytes;
+  const compute = arithmetic + bus + machine.stepSeconds;
   const messages = phase === "forward" ? 1 : 2;
   const network = travels * (messages * machine.latency + (block * width) / machine.linkBytes);
   const home = phase === "backward" ? travels * (machine.latency + (block * 4) / machine.linkBytes) : 0;
-  const total = ringTime(n, compute, network) + home;
+  const total = ringTime(n, compute, network) - (compute > network ? Math.min(bus, (n - 1) * (compute - network)) : 0) + home;
   return { compute, arithmetic, network, total, efficiency: (n * arithmetic) / total };
 }
 

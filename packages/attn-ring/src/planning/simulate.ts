@@ -93,7 +93,7 @@ export function simulateRing(problem: RingProblem, machine: RingMachine, phase: 
     if (!sends(kind, step, block)) return ready;
     const size = bytesOf(kind, block);
     bytes += size;
-    return (free[n + rank] = tell(rank, step, "transfer", Math.max(ready, free[n + rank]!), latency + size / linkBytes, size));
+    return (free[n + rank] = tell(rank, kind === KEYS ? step + 1 : step, "transfer", Math.max(ready, free[n + rank]!), latency + size / linkBytes, size));
   };
 
   const start = (id: number): void => {

@@ -5,7 +5,10 @@ export type RingPhase = "forward" | "backward";
 
 /** One stretch of work of one rank: what the kernel's observer is told, what the simulation makes, what the report draws. */
 export interface RingEvent {
-  /** Counted from 0. At step s a rank computes with the block that s hops brought there. */
+  /**
+   * Counted from 0. At step s a rank computes with the block that s hops brought there. A transfer of keys belongs to the step that
+   * it brings them for, one of sums to the step whose share was added last.
+   */
   readonly step: number;
   readonly phase: RingPhase;
   readonly kind: RingWork;
