@@ -1,0 +1,3 @@
+export { underLauncher } from "./launcher.ts";
+export { mpiCommunicator } from "./mpi-communicator.ts";
+export { LIBRARY_VARIABLE } from "./search.ts";

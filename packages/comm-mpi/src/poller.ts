@@ -1,0 +1,52 @@
+/** Has MPI looked at from the event loop, for as long as something is under way. */
+export interface Poller {
+  /** Adds something to be done at every look. */
+  onLook(look: () => void): void;
+  /** Something is under way: looks from now on, and keeps the process alive. */
+  hold(): void;
+  /** It has ended. */
+  release(): void;
+  /** Looks for so long, blocking. For a process that is about to end. */
+  spin(milliseconds: number): void;
+}
+
+/**
+ * For so long after something has begun or ended, the event loop looks in every turn. After that it looks once a millisecond,
+ * and leaves the core to others: to a software GPU, say, or to the ranks that are waited for.
+ */
+const EAGER_MS = 5;
+const PATIENT_MS = 1;
+
+export function createPoller(): Poller {
+  const looks: (() => void)[] = [];
+  let held = 0;
+  let scheduled = false;
+  let lastEvent = 0;
+
+  const schedule = (): void => {
+    scheduled = held > 0;
+    if (!scheduled) return;
+    if (performance.now() - lastEvent < EAGER_MS) setImmediate(turn);
+    else setTimeout(turn, PATIENT_MS);
+  };
+  const turn = (): void => {
+    for (const look of looks) look();
+    schedule();
+  };
+  return {
+    onLook: (look) => void looks.push(look),
+    hold() {
+      held++;
+      lastEvent = performance.now();
+      if (!scheduled) schedule();
+    },
+    release() {
+      held--;
+      lastEvent = performance.now();
+    },
+    spin(milliseconds) {
+      const end = performance.now() + milliseconds;
+      while (performance.now() < end) for (const look of looks) look();
+    },
+  };
+}
