@@ -53,6 +53,14 @@ export class ExpertBalance {
     });
   };
 
+  /**
+   * Tokens of every expert since the last step, f32 `[routed]` a mixture, in the order in which they were first heard of. Where
+   * several ranks train, `step()` must find here the sums over all of them.
+   */
+  get loads(): readonly Tensor[] {
+    return [...this.#mixtures.values()].map(({ loads }) => loads);
+  }
+
   /** Moves the corrections by the loads since the last step, and forgets those. */
   step(): void {
     for (const { correction, loads } of this.#mixtures.values()) {

@@ -11,7 +11,7 @@ export interface TrainableModel {
   /** Token ids u32 `[batch, tokens]`. @throws TensorError `TENSOR_VALUE` naming the first id outside the vocabulary. */
   ids(ids: ArrayLike<number>, batch?: number): Tensor;
   /** Mean cross-entropy of `targets` `[B, T]` in nats a token. */
-  loss(ids: Tensor, targets: Tensor, options?: Pick<ForwardOptions, "training" | "observeRouting">): Tensor;
+  loss(ids: Tensor, targets: Tensor, options?: Pick<ForwardOptions, "training" | "observeRouting" | "positions">): Tensor;
   /** Frees the parameters. */
   dispose(): void;
 }

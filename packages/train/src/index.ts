@@ -1,4 +1,6 @@
 export { consecutiveWindows, randomWindows, windowsAt, type Batch, type BatchSource } from "./batches.ts";
+export { arrangeRanks, type ArrangeOptions, type Ranks } from "./parallel/ranks.ts";
+export type { ParallelOptions } from "./parallel/team.ts";
 export { AdamW, type AdamWOptions, type Rate } from "./optimizer.ts";
 export { constantRate, warmupCosine, type CosineOptions, type Schedule } from "./schedule.ts";
 export { loadWeights, openCheckpoint, resume, saveCheckpoint, type Checkpoint, type CheckpointInfo } from "./snapshot.ts";

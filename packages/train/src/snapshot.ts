@@ -24,9 +24,12 @@ export interface Checkpoint {
 
 /**
  * Everything that the rest of a run depends on, as one safetensors file: weights under their own names, AdamW's moments under
- * `adamw.first.` and `adamw.second.`, and the counters as metadata.
+ * `adamw.first.` and `adamw.second.`, and the counters as metadata. Of several ranks any may write it, and it says nothing of their number.
+ *
+ * @throws PolyheadError `TRAIN_STOPPED` after the training of several ranks has failed: nothing is half an update ahead.
  */
 export async function saveCheckpoint(trainer: Trainer, extra: unknown = {}): Promise<Uint8Array> {
+  trainer.check();
   const { model, optimizer } = trainer;
   const tensors: Record<string, TensorToStore> = {};
   const store = async (name: string, tensor: Tensor): Promise<void> => {
@@ -73,7 +76,10 @@ export function loadWeights(model: TrainableModel, { file }: Checkpoint): void {
   write(targets, file);
 }
 
-/** Puts a trainer where the checkpoint's trainer was: weights, moments, step and random position. Throws as `loadWeights`. */
+/**
+ * Puts a trainer where the checkpoint's trainer was: weights, moments, step and random position. Of several ranks rank 0 must do so, and gives
+ * its state to the others. Throws as `loadWeights`.
+ */
 export function resume(trainer: Trainer, checkpoint: Checkpoint): void {
   const { file } = checkpoint;
   const { model, optimizer } = trainer;
@@ -91,6 +97,7 @@ export function resume(trainer: Trainer, checkpoint: Checkpoint): void {
   write(targets, file);
   optimizer.steps = checkpoint.info.step;
   model.engine.randomPosition = Number(random);
+  trainer.stateReplaced();
 }
 
 /** Checks all, then writes all. */

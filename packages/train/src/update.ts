@@ -1,8 +1,9 @@
 import { PolyheadError } from "@polyhead/core";
 import type { ExpertBalance, TrainableModel } from "@polyhead/model";
-import { checkIds, concat, type Engine, type RecordedStep, type Tensor } from "@polyhead/tensor";
-import type { Batch } from "./batches.ts";
+import { checkIds, concat, scale, type Engine, type RecordedStep, type Tensor } from "@polyhead/tensor";
 import type { AdamW } from "./optimizer.ts";
+import type { Share } from "./parallel/share.ts";
+import type { Team } from "./parallel/team.ts";
 
 /** Whether updates are replayed: `auto` does so where it can, `true` insists, `false` never does. */
 export type ReplayMode = boolean | "auto";
@@ -17,6 +18,8 @@ export interface UpdateOptions {
   /** Updates whose numbers are kept until they are read. */
   readonly rows: number;
   readonly replay: ReplayMode;
+  /** Where several ranks do the update together. */
+  readonly team?: Team;
 }
 
 /** How updates run at the moment. */
@@ -27,7 +30,7 @@ export interface ReplayState {
 }
 
 /** A batch's tokens on the device, in memory that stays the same from replay to replay. */
-interface Place {
+interface Place extends Pick<Share, "rows" | "weight"> {
   readonly inputs: Tensor;
   readonly targets: Tensor;
 }
@@ -62,6 +65,7 @@ export class Update {
     this.#engine = options.model.engine;
     this.measured = this.#engine.keep(this.#engine.zeros([options.rows, options.accumulate + 1]));
     if (options.replay === false) this.#refused = "replay was turned off";
+    else if (options.team !== undefined) this.#refused = "the gradients go to other ranks by way of the host, which a replay knows nothing of (GPU_REPLAY)";
   }
 
   get state(): ReplayState {
@@ -73,7 +77,7 @@ export class Update {
    *
    * @throws GpuError `GPU_REPLAY` or PolyheadError `TRAIN_REPLAY` where replay was insisted on and is impossible.
    */
-  run(batches: readonly Batch[], rate: number, row: number): void {
+  run(batches: readonly Share[], rate: number, row: number): void {
     this.#rateNow = rate;
     this.#rowNow = row;
     const shape = batches.map(({ inputs }) => inputs.length).join();
@@ -107,21 +111,26 @@ export class Update {
     return undefined;
   }
 
-  #eager(batches: readonly Batch[], reason: string): void {
+  #eager(batches: readonly Share[], reason: string): void {
     this.#state = { replaying: false, reason };
-    const { model } = this.#options;
-    this.#engine.scope(() => {
-      const places = batches.map(({ inputs, targets }) => ({ inputs: model.ids(inputs, this.#rowsOf(inputs)), targets: model.ids(targets, this.#rowsOf(targets)) }));
-      this.#work(places);
-    });
+    const lane = this.#options.team?.lane ?? 0;
+    this.#engine.randomPosition += lane;
+    try {
+      this.#engine.scope(() => { this.#work(batches.map((batch) => this.#placeOf(batch))); });
+    } finally {
+      this.#engine.randomPosition -= lane;
+    }
   }
 
-  #record(batches: readonly Batch[], shape: string): void {
-    const { model, optimizer } = this.#options;
-    const places = batches.map(({ inputs, targets }) => ({
-      inputs: this.#engine.keep(model.ids(inputs, this.#rowsOf(inputs))),
-      targets: this.#engine.keep(model.ids(targets, this.#rowsOf(targets))),
-    }));
+  #placeOf({ inputs, targets, rows, weight }: Share): Place {
+    const { model } = this.#options;
+    return { inputs: model.ids(inputs, rows), targets: model.ids(targets, rows), rows, weight };
+  }
+
+  #record(batches: readonly Share[], shape: string): void {
+    const { optimizer } = this.#options;
+    const places = batches.map((batch) => this.#placeOf(batch));
+    for (const { inputs, targets } of places) for (const tensor of [inputs, targets]) this.#engine.keep(tensor);
     const { steps } = optimizer;
     const { randomPosition } = this.#engine;
     try {
@@ -139,7 +148,7 @@ export class Update {
     }
   }
 
-  #replay({ step, places }: Recorded, batches: readonly Batch[]): void {
+  #replay({ step, places }: Recorded, batches: readonly Share[]): void {
     const { model, optimizer } = this.#options;
     for (const { inputs, targets } of batches) for (const ids of [inputs, targets]) checkIds(ids, model.spec.vocab);
     batches.forEach(({ inputs, targets }, micro) => {
@@ -157,22 +166,27 @@ export class Update {
   }
 
   #work(places: readonly Place[]): void {
-    const { model, optimizer, balance, accumulate } = this.#options;
+    const { model, optimizer, balance, accumulate, team } = this.#options;
     const engine = this.#engine;
-    const losses = places.map(({ inputs, targets }) =>
+    const losses = places.map(({ inputs, targets, rows, weight }, micro) =>
       engine.scope(() => {
-        const loss = model.loss(inputs, targets, { training: true, ...(balance && { observeRouting: balance.observe }) });
-        loss.backward(engine.full(loss.shape, 1 / accumulate));
-        return loss.detach().reshape([1]);
+        const positions = team?.positionsOf(rows);
+        const loss = model.loss(inputs, targets, { training: true, ...(balance && { observeRouting: balance.observe }), ...(positions && { positions }) });
+        const seed = engine.full(loss.shape, weight / accumulate);
+        // The gradients are final with the last micro-batch alone.
+        if (team === undefined || micro < places.length - 1) loss.backward(seed);
+        else {
+          team.exchange.begin();
+          loss.backward(seed, { onGradient: team.exchange.ready });
+        }
+        const measured = loss.detach().reshape([1]);
+        return weight === 1 ? measured : engine.noGrad(() => scale(measured, weight));
       }),
     );
+    team?.exchange.finish([...losses, ...(balance?.loads ?? [])]);
     const norm = optimizer.step(live(() => this.#rateNow));
     balance?.step();
     engine.noGrad(() => { engine.assignRow(this.measured, live(() => this.#rowNow), concat([...losses, norm.reshape([1])], 0)); });
-  }
-
-  #rowsOf(ids: Uint32Array): number {
-    return ids.length / this.#options.model.spec.context;
   }
 
   #drop(): void {
