@@ -72,13 +72,14 @@ export class AllToAll {
   #trade(leaving: readonly Tensor[], coming: readonly Tensor[]): void {
     const communicator = this.#communicator;
     const { rank, size } = communicator;
+    const [sources, targets] = [leaving, coming].map((parts) => parts.map((part) => part.slice()));
     this.#gpu.hostStep(async (host) => {
       await Promise.all(Array.from({ length: size - 1 }, async (_, i) => {
         const [to, from] = [(rank + i + 1) % size, (rank - i - 1 + size) % size];
-        const [data, into] = [new Float32Array(leaving[to]!.size), new Float32Array(coming[from]!.size)];
-        await host.read(leaving[to]!.slice(), data);
+        const [data, into] = [new Uint8Array(sources![to]!.size), new Uint8Array(targets![from]!.size)];
+        await host.read(sources![to]!, data);
         await communicator.sendrecv({ send: { data, to }, receive: { into, from }, tag: TAG.heads }).wait();
-        host.write(coming[from]!.slice(), into);
+        host.write(targets![from]!, into);
       }));
     });
   }

@@ -1,7 +1,7 @@
 import type { Capture, KernelInputs } from "@polyhead/core";
 import { flashGradients, type RowResults, type Wanted } from "@polyhead/attn-flash/kernel";
 import { add, type Engine, type Tensor } from "@polyhead/tensor";
-import { blockBytes, blockSize, readBlock, shapeOfBlock, writeBlock, type KeyValues } from "./blocks.ts";
+import { blockBytes, blockSize, placeOf, readBlock, shapeOfBlock, writeBlock, type KeyValues } from "./blocks.ts";
 import { meetingInputs, type RingCall } from "./call.ts";
 import { Circulation } from "./circulation.ts";
 import { Homecoming } from "./homecoming.ts";
@@ -59,9 +59,10 @@ export function ringBackward(call: RingCall, inputs: KernelInputs<Tensor>, resul
   const wanted: Wanted = { q: true, k: true, v: true, bias: false, learned: learns };
   const own: { dk: Sum; dv: Sum } = { dk: new Sum(), dv: new Sum() };
 
+  const ownPlace = placeOf({ k, v });
   engine.gpu.hostStep((host) => {
     homecoming.begin();
-    circulation.begin((into) => clock.read(0, into.byteLength, () => readBlock(host, { k, v }, into)));
+    circulation.begin((into) => clock.read(0, into.byteLength, () => readBlock(host, ownPlace, into)));
   });
   for (let step = 0; step <= schedule.steps; step++) {
     const block = schedule.blockAt(step, rank);
@@ -72,10 +73,11 @@ export function ringBackward(call: RingCall, inputs: KernelInputs<Tensor>, resul
       const sized = (dtype = shape.dtype): KeyValues => ({ k: engine.empty([shape.batch, shape.heads, rows, shape.d], dtype), v: engine.empty([shape.batch, shape.heads, rows, shape.dv], dtype) });
       const held = step === 0 ? { k, v } : sized();
       if (step > 0) {
+        const place = placeOf(held);
         engine.gpu.hostStep(async (host) => {
           await homecoming.expect(step);
           const arrived = await circulation.next();
-          if (arrived !== undefined && pairs.length > 0) clock.upload(step, arrived.byteLength, () => { writeBlock(host, held, arrived); });
+          if (arrived !== undefined && pairs.length > 0) clock.upload(step, arrived.byteLength, () => { writeBlock(host, place, arrived); });
         });
       }
       const sums = keys.map(() => ({ dk: new Sum(), dv: new Sum() }));
@@ -102,7 +104,7 @@ export function ringBackward(call: RingCall, inputs: KernelInputs<Tensor>, resul
         own.dk.add(whole("dk", shape.d));
         own.dv.add(whole("dv", shape.dv));
       } else {
-        const share: KeyValues | undefined = pairs.length > 0 ? { k: whole("dk", shape.d).contiguous(), v: whole("dv", shape.dv).contiguous() } : undefined;
+        const share = pairs.length > 0 ? placeOf({ k: whole("dk", shape.d).contiguous(), v: whole("dv", shape.dv).contiguous() }) : undefined;
         engine.gpu.hostStep(async (host) => {
           shares.read(step, share && ((into) => clock.read(step, into.byteLength, () => readBlock(host, share, into))), sizeOf(block));
           await shares.pass(step - 1);
@@ -111,10 +113,11 @@ export function ringBackward(call: RingCall, inputs: KernelInputs<Tensor>, resul
     });
   }
   const others = { k: engine.empty(k.shape), v: engine.empty(v.shape) };
+  const othersPlace = placeOf(others);
   engine.gpu.hostStep(async (host) => {
     await shares.pass(schedule.steps);
     const sum = (await homecoming.home()) ?? new Float32Array(sizeOf(rank));
-    clock.upload(schedule.steps, sum.byteLength, () => { writeBlock(host, others, new Uint8Array(sum.buffer)); });
+    clock.upload(schedule.steps, sum.byteLength, () => { writeBlock(host, othersPlace, new Uint8Array(sum.buffer)); });
   });
   return {
     dq: joinRows(dqs.map((sum, i) => sum.take(engine, [...q.shape.slice(0, 2), pieces[i]!.length, q.shape[3]!]))),

@@ -1,4 +1,4 @@
-import type { HostAccess } from "@polyhead/gpu";
+import type { BufferSlice, HostAccess } from "@polyhead/gpu";
 import type { DType, Tensor } from "@polyhead/tensor";
 
 /** Keys and values of some rows. */
@@ -24,18 +24,21 @@ export const blockSize = ({ batch, heads, d, dv }: BlockShape, rows: number): nu
 /** Bytes of a block in a message. */
 export const blockBytes = (shape: BlockShape, rows: number): number => blockSize(shape, rows) * (shape.dtype === "f16" ? 2 : 4);
 
-/** Where v begins, in bytes of a message of `bytes` bytes. */
-const split = ({ d, dv }: BlockShape, bytes: number): number => (bytes / (d + dv)) * d;
-
-/** Copies contiguous keys and values of the device's to a message. */
-export async function readBlock(host: HostAccess, { k, v }: KeyValues, into: Uint8Array): Promise<void> {
-  const at = split(shapeOfBlock({ k, v }), into.byteLength);
-  await Promise.all([host.read(k.slice(), into.subarray(0, at)), host.read(v.slice(), into.subarray(at))]);
+/** Where contiguous keys and values lie on the device. Steps of the host's are given this: the tensors are gone when they run, their place in the order is not. */
+export interface BlockPlace {
+  readonly k: BufferSlice;
+  readonly v: BufferSlice;
 }
 
-/** Copies a message to contiguous keys and values of the device's. */
-export function writeBlock(host: HostAccess, { k, v }: KeyValues, from: Uint8Array): void {
-  const at = split(shapeOfBlock({ k, v }), from.byteLength);
-  host.write(k.slice(), from.subarray(0, at));
-  host.write(v.slice(), from.subarray(at));
+export const placeOf = ({ k, v }: KeyValues): BlockPlace => ({ k: k.slice(), v: v.slice() });
+
+/** Copies keys and values of the device's to a message. */
+export async function readBlock(host: HostAccess, { k, v }: BlockPlace, into: Uint8Array): Promise<void> {
+  await Promise.all([host.read(k, into.subarray(0, k.size)), host.read(v, into.subarray(k.size))]);
+}
+
+/** Copies a message to keys and values of the device's. */
+export function writeBlock(host: HostAccess, { k, v }: BlockPlace, from: Uint8Array): void {
+  host.write(k, from.subarray(0, k.size));
+  host.write(v, from.subarray(k.size));
 }

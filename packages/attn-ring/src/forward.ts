@@ -1,7 +1,7 @@
 import type { KernelInputs } from "@polyhead/core";
 import { flashAttention } from "@polyhead/attn-flash/kernel";
 import type { Tensor } from "@polyhead/tensor";
-import { blockBytes, readBlock, shapeOfBlock, writeBlock, type KeyValues } from "./blocks.ts";
+import { blockBytes, placeOf, readBlock, shapeOfBlock, writeBlock, type KeyValues } from "./blocks.ts";
 import { meetingInputs, type RingCall } from "./call.ts";
 import { Circulation } from "./circulation.ts";
 import { StepClock } from "./step-clock.ts";
@@ -24,8 +24,9 @@ export function ringForward(call: RingCall, inputs: KernelInputs<Tensor>): Parti
   const rows = cutRows(q, pieces);
   const found: (Partial | undefined)[] = pieces.map(() => undefined);
 
+  const own = placeOf({ k, v });
   engine.gpu.hostStep((host) => {
-    circulation.begin((into) => clock.read(0, into.byteLength, () => readBlock(host, { k, v }, into)));
+    circulation.begin((into) => clock.read(0, into.byteLength, () => readBlock(host, own, into)));
   });
   for (let step = 0; step <= schedule.steps; step++) {
     const block = schedule.blockAt(step, rank);
@@ -33,9 +34,10 @@ export function ringForward(call: RingCall, inputs: KernelInputs<Tensor>): Parti
       const pairs = schedule.pairs(rank, block);
       const held: KeyValues = step === 0 ? { k, v } : { k: engine.empty([shape.batch, shape.heads, schedule.rowsOf(block), shape.d], shape.dtype), v: engine.empty([shape.batch, shape.heads, schedule.rowsOf(block), shape.dv], shape.dtype) };
       if (step > 0) {
+        const place = placeOf(held);
         engine.gpu.hostStep(async (host) => {
           const arrived = await circulation.next();
-          if (arrived !== undefined && pairs.length > 0) clock.upload(step, arrived.byteLength, () => { writeBlock(host, held, arrived); });
+          if (arrived !== undefined && pairs.length > 0) clock.upload(step, arrived.byteLength, () => { writeBlock(host, place, arrived); });
         });
       }
       clock.compute(step, () => {
