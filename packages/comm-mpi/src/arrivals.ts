@@ -63,7 +63,10 @@ export function createArrivals(mpi: Mpi, poller: Poller, requests: Requests): Ar
       const line: Line = lines.get(key) ?? { comm, from, tag, waiting: [] };
       lines.set(key, line);
       poller.hold();
-      return new Promise((settle) => line.waiting.push({ into, settle }));
+      return new Promise((settle) => {
+        line.waiting.push({ into, settle });
+        if (line.waiting.length === 1) poller.glance(() => void next(key, line));
+      });
     },
   };
 }

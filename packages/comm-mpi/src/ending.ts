@@ -94,7 +94,9 @@ export function watchEnding({ mpi, control, poller, requests, operations, witnes
 
   const onTerminate = (): void => {
     bySignal = true;
-    end(endedError(rank, "the launcher ended the job (SIGTERM): another rank was lost, or somebody cancelled it"));
+    // Another rank may have said why, while this one was not looking: its word is heard before the next one's here.
+    poller.spin(1);
+    void Promise.resolve().then(() => end(endedError(rank, "the launcher ended the job (SIGTERM): another rank was lost, or somebody cancelled it")));
     // A listener of the program's own has its own way to end.
     if (process.listenerCount("SIGTERM") === 1) setTimeout(() => process.exit(143), MOMENT_MS);
   };

@@ -6,6 +6,8 @@ export interface Poller {
   hold(): void;
   /** It has ended. */
   release(): void;
+  /** Looks for one thing at once: much is there already. Not always, so that the event loop goes on however much there is. */
+  glance(look: () => void): void;
   /** Looks for so long, blocking. For a process that is about to end. */
   spin(milliseconds: number): void;
 }
@@ -16,12 +18,15 @@ export interface Poller {
  */
 const EAGER_MS = 5;
 const PATIENT_MS = 1;
+/** Glances in one turn of the event loop. */
+const GLANCES = 16;
 
 export function createPoller(): Poller {
   const looks: (() => void)[] = [];
   let held = 0;
   let scheduled = false;
   let lastEvent = 0;
+  let glances = 0;
 
   const schedule = (): void => {
     scheduled = held > 0;
@@ -43,6 +48,11 @@ export function createPoller(): Poller {
     release() {
       held--;
       lastEvent = performance.now();
+    },
+    glance(look) {
+      if (glances >= GLANCES) return;
+      if (glances++ === 0) setImmediate(() => (glances = 0));
+      look();
     },
     spin(milliseconds) {
       const end = performance.now() + milliseconds;

@@ -56,8 +56,13 @@ export function createRequests(mpi: Mpi, poller: Poller): Requests {
       free.push(slot);
       return { ended: Promise.resolve(explain(mpi, code)), slot };
     }
-    const ended = new Promise<Failure>((settle) => live.add({ slot, keep, passive, settle }));
-    if (!passive) poller.hold();
+    const ended = new Promise<Failure>((settle) => {
+      const request: Live = { slot, keep, passive, settle };
+      live.add(request);
+      if (passive) return;
+      poller.hold();
+      poller.glance(() => test(request));
+    });
     return { ended, slot };
   };
 

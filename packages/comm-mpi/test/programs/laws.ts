@@ -39,9 +39,10 @@ if (wanted === undefined) {
   await comm.close();
   if (comm.rank === 0) print(`laws: ${ran} ran on ${comm.size} ranks`);
 } else {
-  const { name, run } = all.find((law) => law.name.includes(wanted))!;
+  const { name, fatal, run } = all.find((law) => law.name.includes(wanted))!;
   try {
     await run(comm);
+    if (!fatal) await comm.close();
     print(`rank ${comm.rank} ok ${name}`);
   } catch (error) {
     print(`rank ${comm.rank} not ok ${name}: ${error instanceof Error ? error.message : String(error)}`);
