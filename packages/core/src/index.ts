@@ -89,6 +89,7 @@ export {
   type Waiting,
 } from "./communicator/errors.ts";
 export type { Link } from "./communicator/link.ts";
+export { createMeeting, type Meeting } from "./communicator/meeting.ts";
 export { createOperations, type Operations, type OperationsOptions } from "./communicator/operations.ts";
 export { createPairing, type Pairing } from "./communicator/pairing.ts";
 export { allEnded, bytesOf, keptTransfer } from "./communicator/transfer.ts";

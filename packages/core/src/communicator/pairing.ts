@@ -1,4 +1,6 @@
-/** Pairs what is sent with what is received: within one channel in order, channels apart. */
+import { createMeeting } from "./meeting.ts";
+
+/** One direction between two ranks that share memory. */
 export interface Pairing {
   /** Resolves when the message has been copied out. */
   send(data: Uint8Array, channel: string): Promise<void>;
@@ -6,41 +8,23 @@ export interface Pairing {
   receive(into: Uint8Array, channel: string): Promise<number>;
 }
 
-interface Side {
-  readonly bytes: Uint8Array;
-  readonly resolve: (length: number) => void;
-}
-
-/** One direction between two ranks that share memory. Each message is copied once, when send and receive meet. */
+/** Copies each message once, when send and receive meet. */
 export function createPairing(): Pairing {
-  const sends = new Map<string, Side[]>();
-  const receives = new Map<string, Side[]>();
-
-  const take = (sides: Map<string, Side[]>, channel: string): Side | undefined => {
-    const queue = sides.get(channel);
-    const side = queue?.shift();
-    // Channels are many: each collective has its own.
-    if (queue?.length === 0) sides.delete(channel);
-    return side;
-  };
-  const meet = (mine: Map<string, Side[]>, theirs: Map<string, Side[]>, bytes: Uint8Array, channel: string): Promise<number> => {
-    const other = take(theirs, channel);
-    if (other === undefined) {
-      return new Promise((resolve) => {
-        const queue = mine.get(channel);
-        if (queue === undefined) mine.set(channel, [{ bytes, resolve }]);
-        else queue.push({ bytes, resolve });
-      });
-    }
-    const [from, into] = mine === sends ? [bytes, other.bytes] : [other.bytes, bytes];
-    if (from.length === into.length) into.set(from);
-    other.resolve(from.length);
-    return Promise.resolve(from.length);
-  };
+  interface Send {
+    readonly data: Uint8Array;
+    readonly sent: () => void;
+  }
+  interface Receive {
+    readonly into: Uint8Array;
+    readonly arrived: (length: number) => void;
+  }
+  const meeting = createMeeting<Send, Receive>(({ data, sent }, { into, arrived }) => {
+    if (data.length === into.length) into.set(data);
+    sent();
+    arrived(data.length);
+  });
   return {
-    send: async (data, channel) => {
-      await meet(sends, receives, data, channel);
-    },
-    receive: (into, channel) => meet(receives, sends, into, channel),
+    send: (data, channel) => new Promise((sent) => meeting.send(channel, { data, sent })),
+    receive: (into, channel) => new Promise((arrived) => meeting.receive(channel, { into, arrived })),
   };
 }

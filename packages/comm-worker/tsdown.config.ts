@@ -1,0 +1,3 @@
+import { library } from "../../tooling/tsconfig/tsdown.ts";
+
+export default library();
