@@ -101,6 +101,7 @@ export function readOptions(args: readonly string[]): Options {
   if (heads % kvHeads !== 0) throw new PolyheadError("ARGUMENT_NUMBER", `--kv-heads is ${kvHeads}; expected a divisor of the ${heads} heads`, "each key head serves as many query heads as any other");
   const dtype = choice("dtype", plan ? "bf16" : "f32");
   if (dtype === "bf16" && !plan) throw new PolyheadError("ARGUMENT_CHOICE", "--dtype is 'bf16', which WebGPU does not compute with", "run with f32 or f16; bf16 is for plans");
+  if (dtype === "f16" && flags.has("backward")) throw new PolyheadError("ARGUMENT_CLASH", "--dtype f16 and --backward: a leaf gathers its gradient in f32", "leave one of them out");
   const link = number("link", NUMBERS.link.value);
   return {
     plan, help: flags.has("help"), backward: flags.has("backward"), check: flags.has("check"),

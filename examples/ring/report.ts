@@ -21,7 +21,7 @@ const STYLE = `:root{--ground:#fff;--ink:#1b1b1f;--dim:#5c5c66;--grid:#e6e6ea;--
 @media(prefers-color-scheme:dark){:root{--ground:#141417;--ink:#e8e8ec;--dim:#a4a4ae;--grid:#2a2a30;--soft:#1f1f24;--compute:#6c93f5;--upload:#3cc4b6;--read:#e0b04a;--transfer:#f0824a;--on:#141417}}
 body{font:16px/1.5 system-ui,sans-serif;max-width:1000px;margin:2rem auto;padding:0 1rem;color:var(--ink);background:var(--ground)}
 svg{width:100%;height:auto}svg text{font:12px system-ui;fill:var(--dim)}svg text.on{font-size:10px;fill:var(--on);text-anchor:middle;pointer-events:none}
-.grid{stroke:var(--grid)}.compute{fill:var(--compute)}.upload{fill:var(--upload)}.read{fill:var(--read)}.transfer{fill:var(--transfer)}.device{fill:var(--compute)}.alone{stroke:var(--dim);stroke-dasharray:6 4}
+rect{stroke:var(--ground);stroke-width:.4}.grid{stroke:var(--grid)}.compute{fill:var(--compute)}.upload{fill:var(--upload)}.read{fill:var(--read)}.transfer{fill:var(--transfer)}.device{fill:var(--compute)}.alone{stroke:var(--dim);stroke-dasharray:6 4}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1.5rem}dt{color:var(--dim)}dd{margin:0}
 table{border-collapse:collapse}th,td{padding:.15rem .9rem;text-align:right;border-bottom:1px solid var(--grid)}th:first-child,td:first-child{text-align:left;padding-left:0}th{color:var(--dim);font-weight:500}
 .key span{display:inline-block;width:.8em;height:.8em;margin:0 .3em 0 1em}.scroll{overflow-x:auto}`;
@@ -37,10 +37,10 @@ function phaseSection({ timelines, rankCount }: Report, phase: RingPhase): strin
   const drawn = timelineSvg(timelines, phase);
   if (drawn === "") return "";
   const steps = summarise(timelines, phase);
-  const rows = steps.map(({ step, device, slowest, transfer, hidden }) => [String(step), device.toFixed(3), slowest.toFixed(3), transfer.toFixed(3), transfer === 0 ? "" : percent(hidden)]);
+  const rows = steps.map(({ step, compute, slowest, transfer, hidden }) => [String(step), compute.toFixed(3), slowest.toFixed(3), transfer.toFixed(3), transfer === 0 ? "" : percent(hidden)]);
   return `<h2>${phase === "forward" ? "Forward" : "Backward"}</h2>
 ${drawn}${rankCount > MOST_ROWS ? `<p>The first ${MOST_ROWS} of ${rankCount.toLocaleString("en")} ranks.</p>` : ""}
-${table([["step", "device, mean ms", "device, slowest ms", "a transfer, ms", "hidden"], ...rows])}${steps.length === MOST_STEPS ? `<p>The first ${MOST_STEPS} steps.</p>` : ""}`;
+${table([["step", "compute, mean ms", "compute, slowest ms", "a transfer, ms", "hidden"], ...rows])}${steps.length === MOST_STEPS ? `<p>The first ${MOST_STEPS} steps.</p>` : ""}`;
 }
 
 const MOST_BARS = 64;
@@ -65,7 +65,7 @@ export function reportHtml(report: Report): string {
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark"><title>${escape(title)}</title><style>${STYLE}</style></head><body>
 <h1>${escape(title)}</h1>
 <dl>${facts.map(([name, value]) => `<dt>${escape(name)}</dt><dd>${escape(value)}</dd>`).join("")}</dl>
-<p class="key">Times are ${source}. Above in each row the device, below its link:<span style="background:var(--compute)"></span>compute<span style="background:var(--upload)"></span>upload<span style="background:var(--read)"></span>read<span style="background:var(--transfer)"></span>transfer. A transfer below work of its device is hidden.</p>
+<p class="key">Times are ${source}. Above in each row the device, below its link:<span style="background:var(--compute)"></span>compute<span style="background:var(--upload)"></span>upload<span style="background:var(--read)"></span>read<span style="background:var(--transfer)"></span>transfer. A transfer below compute is hidden; a read also waits for the compute before it.</p>
 ${PHASES.map((phase) => phaseSection(report, phase)).join("\n")}
 <h2>Memory a device</h2>
 ${memoryBars(memory)}

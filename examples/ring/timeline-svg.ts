@@ -17,8 +17,8 @@ function tickOf(most: number): number {
 }
 
 /**
- * Every rank a row, above what its device does, below what its link does, over milliseconds. A transfer that lies under work of
- * the device is hidden; one that lies under nothing is waited for.
+ * Every rank a row, above what its device does, below what its link does, over milliseconds. A transfer that lies under compute is
+ * hidden; one that lies under nothing is waited for.
  */
 export function timelineSvg(timelines: readonly RankTimeline[], phase: RingPhase): string {
   const rows = timelines.slice(0, MOST_ROWS).map(({ rank, events }) => ({ rank, events: events.filter((event) => event.phase === phase && event.step < MOST_STEPS) }));
@@ -30,6 +30,9 @@ export function timelineSvg(timelines: readonly RankTimeline[], phase: RingPhase
   const x = (ms: number): number => MARGIN.left + ((ms - begin) / span) * (WIDTH - MARGIN.left - MARGIN.right);
   const tick = tickOf(span);
   const ticks = Array.from({ length: Math.floor(span / tick) + 1 }, (_, i) => i * tick);
+  // A read waits for the compute before it, which is drawn over it.
+  const order = ["read", "upload", "compute", "transfer"];
+  const layered = (events: readonly RingEvent[]): RingEvent[] => events.toSorted((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
   const box = (event: RingEvent, top: number): string => {
     const [left, width] = [x(event.start), Math.max(0.5, x(event.end) - x(event.start))];
     const y = top + (event.kind === "transfer" ? LANE + 2 : 0);
@@ -39,19 +42,19 @@ export function timelineSvg(timelines: readonly RankTimeline[], phase: RingPhase
   };
   return `<svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${phase}: each rank's compute and transfers over time">
 ${ticks.map((t) => `<line x1="${x(begin + t).toFixed(1)}" x2="${x(begin + t).toFixed(1)}" y1="${MARGIN.top}" y2="${height - MARGIN.bottom}" class="grid"/><text x="${x(begin + t).toFixed(1)}" y="${height - 10}" text-anchor="middle">${Number(t.toPrecision(6))}${t === 0 ? " ms" : ""}</text>`).join("\n")}
-${rows.map(({ rank, events }, row) => `<text x="${MARGIN.left - 8}" y="${MARGIN.top + row * ROW + LANE + 5}" text-anchor="end">rank ${rank}</text>\n${events.map((event) => box(event, MARGIN.top + row * ROW)).join("\n")}`).join("\n")}
+${rows.map(({ rank, events }, row) => `<text x="${MARGIN.left - 8}" y="${MARGIN.top + row * ROW + LANE + 5}" text-anchor="end">rank ${rank}</text>\n${layered(events).map((event) => box(event, MARGIN.top + row * ROW)).join("\n")}`).join("\n")}
 </svg>`;
 }
 
 /** One step over all ranks. */
 export interface StepSummary {
   readonly step: number;
-  /** Milliseconds of device work of the mean rank, and of the slowest. */
-  readonly device: number;
+  /** Milliseconds that the mean rank's device computes, and the slowest's. */
+  readonly compute: number;
   readonly slowest: number;
   /** Milliseconds that a message is on its way, in the mean. */
   readonly transfer: number;
-  /** Share of the transfers' time in which the sender's device worked. */
+  /** Share of the transfers' time in which the sender's device computes. */
   readonly hidden: number;
 }
 
@@ -60,10 +63,10 @@ export function summarise(timelines: readonly RankTimeline[], phase: RingPhase):
   const ofRank = timelines.map(({ events }) => events.filter((event) => event.phase === phase && event.step < MOST_STEPS));
   const steps = ofRank.flat().reduce((most, { step }) => Math.max(most, step + 1), 0);
   return Array.from({ length: steps }, (_, step) => {
-    const device = ofRank.map((events) => events.reduce((sum, event) => sum + (event.step === step && event.kind !== "transfer" ? event.end - event.start : 0), 0));
+    const compute = ofRank.map((events) => events.reduce((sum, event) => sum + (event.step === step && event.kind === "compute" ? event.end - event.start : 0), 0));
     let [transfer, hidden, messages] = [0, 0, 0];
     for (const events of ofRank) {
-      const work = events.filter(({ kind }) => kind !== "transfer");
+      const work = events.filter(({ kind }) => kind === "compute");
       for (const event of events) {
         if (event.kind !== "transfer" || event.step !== step) continue;
         messages++;
@@ -71,6 +74,6 @@ export function summarise(timelines: readonly RankTimeline[], phase: RingPhase):
         hidden += work.reduce((sum, { start, end }) => sum + Math.max(0, Math.min(end, event.end) - Math.max(start, event.start)), 0);
       }
     }
-    return { step, device: device.reduce((a, b) => a + b, 0) / device.length, slowest: Math.max(...device), transfer: messages === 0 ? 0 : transfer / messages, hidden: transfer === 0 ? 1 : hidden / transfer };
+    return { step, compute: compute.reduce((a, b) => a + b, 0) / compute.length, slowest: Math.max(...compute), transfer: messages === 0 ? 0 : transfer / messages, hidden: transfer === 0 ? 1 : hidden / transfer };
   });
 }
