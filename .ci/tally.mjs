@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// Counts what really ran, for .ci/run: vitest's JSON report and the JSON Lines of the conformance suite. No dependencies.
+// Counts what really ran, for .ci/run: vitest's JSON report, and the JSON Lines of the conformance suite and of .ci/mpi.
+// No dependencies.
 import { existsSync, readFileSync } from "node:fs";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
@@ -35,11 +36,18 @@ export function countTests(json) {
   return { passed: report.numPassedTests, failed: report.numFailedTests + unloaded.length };
 }
 
-/** Parts of the run that failed although no test or case says so count one each. */
-export function total(tests, conformance, failedParts) {
-  const told = new Set([...(tests.failed > 0 ? ["test"] : []), ...(conformance.failures.length > 0 ? ["conformance"] : [])]);
-  const silent = failedParts.filter((part) => !told.has(part)).length;
-  return { passed: tests.passed + conformance.passed, failed: tests.failed + conformance.failures.length + silent };
+/** Cases that ran under an MPI. */
+export function countCases(jsonl) {
+  const records = lines(jsonl).map((line) => JSON.parse(line));
+  const passed = records.filter((record) => record.pass === true).length;
+  return { passed, failed: records.length - passed };
+}
+
+/** Parts of the run that failed although no test or case says so count one each. `counts` are by the part's name. */
+export function total(counts, failedParts) {
+  const silent = failedParts.filter((part) => !(counts[part]?.failed > 0)).length;
+  const sum = (key) => Object.values(counts).reduce((all, count) => all + count[key], 0);
+  return { passed: sum("passed"), failed: sum("failed") + silent };
 }
 
 const commands = {
@@ -53,10 +61,10 @@ const commands = {
     console.log(`conformance: ${passed} required cases passed, ${failures.length} failed; ${beyond} cases are not required yet`);
     return failures.length === 0 ? 0 : 1;
   },
-  total: (testsFile, jsonl, list, ...failedParts) => {
-    const ran = existsSync(jsonl);
-    const conformance = ran ? judge(readRequired(text(list)), text(jsonl)) : { passed: 0, failures: [] };
-    const { passed, failed } = total(countTests(text(testsFile)), conformance, failedParts);
+  total: (testsFile, jsonl, list, mpi, ...failedParts) => {
+    const judged = existsSync(jsonl) ? judge(readRequired(text(list)), text(jsonl)) : { passed: 0, failures: [] };
+    const conformance = { passed: judged.passed, failed: judged.failures.length };
+    const { passed, failed } = total({ test: countTests(text(testsFile)), conformance, mpi: countCases(text(mpi)) }, failedParts);
     console.log(`${passed} passed, ${failed} failed`);
     return failed === 0 && passed > 0 ? 0 : 1;
   },

@@ -57,6 +57,7 @@ const tasks = {
     return [];
   },
   bench: (args) => [node("tooling/bench/main.ts", ...args)],
+  mpi: (args) => [node("tooling/mpi/main.ts", ...args)],
   matrix: (args) => [node("tooling/matrix/main.ts", ...args)],
   generate: (args) => [node("tooling/generate/main.ts", ...args)],
   ring: (args) => [node("examples/ring/main.ts", ...args)],

@@ -24,6 +24,7 @@ const run = (...args: string[]): { lines: string[]; code: number | null } => {
 const list = (): string => file("required.txt", "# remark\n\nonnx-ops attention_*\nonnx-ops swish\ntrain-nanogpt *\n");
 const record = (set: string, name: string, pass: boolean): string => JSON.stringify({ set, case: name, kernel: "reference", maxError: 1, pass, reason: pass ? undefined : "too far" });
 const cases = (...records: string[]): string => file("cases.jsonl", `> a line of npm\n${records.join("\n")}\n`);
+const noMpi = (): string => join(folder, "no-mpi.jsonl");
 const GOOD = [record("onnx-ops", "attention_3d", true), record("onnx-ops", "swish", true), record("train-nanogpt", "loss", true)];
 const report = (passed: number, failed: number, files: object[] = []): string =>
   file("tests.json", JSON.stringify({ numPassedTests: passed, numFailedTests: failed, numPendingTests: 99, testResults: files }));
@@ -47,20 +48,27 @@ test("a line of the list that no case answers fails the run", () => {
 });
 
 test("tests and cases that ran are added up, skipped ones are not", () => {
-  expect(run("total", report(40, 0), cases(...GOOD), list())).toEqual({ lines: ["43 passed, 0 failed"], code: 0 });
-  expect(run("total", report(40, 0), join(folder, "none.jsonl"), list())).toEqual({ lines: ["40 passed, 0 failed"], code: 0 });
+  expect(run("total", report(40, 0), cases(...GOOD), list(), noMpi())).toEqual({ lines: ["43 passed, 0 failed"], code: 0 });
+  expect(run("total", report(40, 0), join(folder, "none.jsonl"), list(), noMpi())).toEqual({ lines: ["40 passed, 0 failed"], code: 0 });
 });
 
 test("a failing part counts once, whether its tests say so or not", () => {
-  expect(run("total", report(40, 2), cases(...GOOD), list(), "test", "lint")).toEqual({ lines: ["43 passed, 3 failed"], code: 1 });
-  expect(run("total", report(40, 0), cases(...GOOD), list(), "test")).toEqual({ lines: ["43 passed, 1 failed"], code: 1 });
+  expect(run("total", report(40, 2), cases(...GOOD), list(), noMpi(), "test", "lint")).toEqual({ lines: ["43 passed, 3 failed"], code: 1 });
+  expect(run("total", report(40, 0), cases(...GOOD), list(), noMpi(), "test")).toEqual({ lines: ["43 passed, 1 failed"], code: 1 });
+});
+
+test("cases under an MPI are added up, and a failing one is counted once", () => {
+  const mpi = (...passes: boolean[]): string => file("mpi.jsonl", passes.map((pass, i) => `${JSON.stringify({ mpi: "mpich", case: `${i}`, pass })}\n`).join(""));
+  expect(run("total", report(40, 0), join(folder, "none.jsonl"), list(), mpi(true, true))).toEqual({ lines: ["42 passed, 0 failed"], code: 0 });
+  expect(run("total", report(40, 0), join(folder, "none.jsonl"), list(), mpi(true, false), "mpi")).toEqual({ lines: ["41 passed, 1 failed"], code: 1 });
+  expect(run("total", report(40, 0), join(folder, "none.jsonl"), list(), noMpi(), "mpi")).toEqual({ lines: ["40 passed, 1 failed"], code: 1 });
 });
 
 test("a test file that could not be loaded is a failure", () => {
   const unloaded = report(40, 0, [{ status: "failed", assertionResults: [] }, { status: "passed", assertionResults: [{ status: "passed" }] }]);
-  expect(run("total", unloaded, cases(...GOOD), list(), "test")).toEqual({ lines: ["43 passed, 1 failed"], code: 1 });
+  expect(run("total", unloaded, cases(...GOOD), list(), noMpi(), "test")).toEqual({ lines: ["43 passed, 1 failed"], code: 1 });
 });
 
 test("a run in which nothing ran is no success", () => {
-  expect(run("total", join(folder, "none.json"), join(folder, "none.jsonl"), list())).toEqual({ lines: ["0 passed, 0 failed"], code: 1 });
+  expect(run("total", join(folder, "none.json"), join(folder, "none.jsonl"), list(), noMpi())).toEqual({ lines: ["0 passed, 0 failed"], code: 1 });
 });

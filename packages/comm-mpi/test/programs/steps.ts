@@ -1,10 +1,13 @@
 // Started by a launcher: steps that send around the ring and add up, as those of a training run do. The first argument says
-// what rank 1 does in the middle of them; nothing without one.
+// what rank 1 does in the middle of them; nothing without one. With a second, ranks leave what they catch in that folder too:
+// a launcher that ends a job may drop the last lines of some.
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { isPolyheadError } from "@polyhead/core";
 import { mpiCommunicator } from "../../src/index.ts";
 
 const STEPS = 40;
-const [fault = ""] = process.argv.slice(2);
+const [fault = "", folder] = process.argv.slice(2);
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
 const faults: Readonly<Record<string, () => Promise<void> | void>> = {
@@ -44,7 +47,9 @@ try {
   for (let i = 0; i < STEPS; i++) await step(i);
 } catch (error) {
   if (!isPolyheadError(error)) throw error;
-  print(`rank ${rank} caught ${error.message.split("\n")[0]!}`);
+  const line = `rank ${rank} caught ${error.message.split("\n")[0]!}`;
+  if (folder !== undefined) writeFileSync(join(folder, `${rank}`), line);
+  print(line);
   process.exit(1);
 }
 await comm.close();
