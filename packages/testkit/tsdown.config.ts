@@ -1,3 +1,3 @@
 import { library } from "../../tooling/tsconfig/tsdown.ts";
 
-export default library(["src/index.ts"], "node");
+export default library({ "index": "src/index.ts", "communicator-laws": "src/communicator-laws.ts" }, "node");

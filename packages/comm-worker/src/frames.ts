@@ -31,13 +31,19 @@ interface Lost {
   readonly reason: string;
 }
 
+/** The sender of this frame lives as long as it holds this lock. */
+interface Alive {
+  readonly type: "alive";
+  readonly lock: string;
+}
+
 /** The sender of this frame has closed, and may vanish. */
 interface Bye {
   readonly type: "bye";
 }
 
 /** What ranks tell each other; a spawner tells them of the lost. */
-export type Frame = Want | Message | Aborted | Lost | Bye;
+export type Frame = Want | Message | Aborted | Lost | Alive | Bye;
 export type { Message, Want };
 
 /** Posted by a worker to its spawner to be given a seat, and back with one. */

@@ -1,4 +1,5 @@
 import { argumentError, type Communicator, type CommunicatorOptions, communicatorOver, PolyheadError } from "@polyhead/core";
+import { createLife } from "./life.ts";
 import { linkOf } from "./worker-link.ts";
 
 /**
@@ -71,7 +72,7 @@ function mustHave(memory: Memory): void {
  *
  * @throws PolyheadError `COMM_ARGUMENT` as `createSeats`, or for a time limit that is none.
  */
-export function takeSeat(seat: Seat, options?: CommunicatorOptions): Communicator {
+export async function takeSeat(seat: Seat, options?: CommunicatorOptions): Promise<Communicator> {
   mustHave(seat.memory);
-  return communicatorOver(linkOf(seat), options);
+  return communicatorOver(linkOf(seat, await createLife()), options);
 }

@@ -10,7 +10,7 @@ interface NodeWorker {
 /** A `Worker` of a browser. */
 interface WebWorker {
   postMessage(message: unknown, transfer: never[]): void;
-  addEventListener(type: "message" | "error", listener: (event: never) => void): void;
+  addEventListener(type: "message" | "error", listener: (event: object) => void): void;
 }
 
 export type Spawned = NodeWorker | WebWorker;
@@ -26,8 +26,8 @@ function listen(worker: Spawned, { message, lost }: Events): void {
     worker.on("error", (error) => lost(error instanceof Error ? error.message : String(error)));
     worker.on("exit", (code) => (code === 0 ? undefined : lost(`its thread exited with code ${String(code)}`)));
   } else {
-    worker.addEventListener("message", ({ data }: { readonly data: unknown }) => message(data));
-    worker.addEventListener("error", (event: { readonly message?: string }) => lost(event.message ?? "its script could not be loaded"));
+    worker.addEventListener("message", (event) => ("data" in event ? message(event.data) : undefined));
+    worker.addEventListener("error", (event) => lost("message" in event ? String(event.message) : "its script could not be loaded"));
   }
 }
 
@@ -41,13 +41,18 @@ export function workerWorld(workers: readonly Spawned[], options?: SeatOptions):
   const { seats, lost } = createSeats(workers.length, options);
   for (const [rank, worker] of workers.entries()) {
     const seat = seats[rank]!;
+    let known = false;
     listen(worker, {
       message(data) {
         if (!isGreeting(data)) return;
         const ports = [...seat.ports.filter((port) => port !== null), seat.control];
         worker.postMessage({ polyheadWorld: seat }, ports as never[]);
       },
-      lost: (reason) => lost(rank, reason),
+      // What went wrong is told before that the thread has ended.
+      lost(reason) {
+        if (!known) lost(rank, reason);
+        known = true;
+      },
     });
   }
 }

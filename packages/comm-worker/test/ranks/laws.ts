@@ -1,4 +1,4 @@
-import { communicatorLaws } from "@polyhead/testkit";
+import { communicatorLaws } from "@polyhead/testkit/communicator-laws";
 import { parentPort, workerData } from "node:worker_threads";
 import { joinWorld } from "../../src/index.ts";
 

@@ -63,6 +63,8 @@ export interface KernelPlugin<N extends string = string, T extends TensorLike = 
   readonly preference: number;
   /** Takes `pages`. The rows of a paged cache are gathered for kernels that do not. */
   readonly paged?: boolean;
+  /** Ranks whose rows it attends over, this one included. Left out: the rows it is given are all there are. */
+  readonly ranks?: number;
   /** How this kernel would like a hook; the planner changes the wish where the order law demands it. */
   lower(hook: QkHook | ScoreHook, problem: Problem): Lowering;
   /** Reasons why this kernel cannot, as sentences a user can act on; an empty list means it can. */
