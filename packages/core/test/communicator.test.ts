@@ -102,7 +102,7 @@ describe("a communicator over a link", () => {
   const link = (): Link & { end: (error: PolyheadError) => void; sent: string[] } => {
     const self = {
       kind: "test", rank: 0, size: 2, sent: [] as string[],
-      end: (_: PolyheadError) => undefined as void,
+      end: (_: PolyheadError): void => undefined,
       send: () => new Promise<void>(() => undefined),
       receive: () => new Promise<number>(() => undefined),
       abort: (reason: string) => void self.sent.push(reason),
