@@ -48,6 +48,7 @@ export function ring(options: RingOptions): KernelPlugin<"ring", Tensor> {
     name: "ring",
     // Whoever makes a ring wants it.
     preference: 50,
+    ranks: size,
     // The rows of a rank lie at positions of their own, which a prepass is told.
     lower: (hook) => (hook.site === "score" ? "inline" : "prepass"),
     unsupported: (problem) => (size === 1 ? alone(problem) : [...alone(problem), ...together(problem, scheme, size)]),

@@ -1,7 +1,7 @@
 import type { BuildOptions, ModelParts, Plan, ResolvedSpec, Workshop } from "@polyhead/core";
 import type { Engine, Tensor } from "@polyhead/tensor";
 import type { ResolvedStackConfig } from "./config.ts";
-import { explainModel } from "./explain-model.ts";
+import { explainModel, type NamedPlan } from "./explain-model.ts";
 import type { ForwardOptions } from "./language-model.ts";
 import { Parameters } from "./parameters.ts";
 import { Stack } from "./stack.ts";
@@ -65,6 +65,11 @@ export class EncoderModel implements TrainableModel {
   /** Targets of a loss, i32 `[batch, tokens]`, where −100 does not count. @throws TensorError `TENSOR_VALUE`. */
   targets(targets: ArrayLike<number>, batch = 1): Tensor {
     return targetTensor(this.engine, targets, batch, this.spec.vocab);
+  }
+
+  /** The kernels that its self-attentions train on, and why: one of each kind. */
+  get plans(): readonly NamedPlan[] {
+    return this.#stack.plans;
   }
 
   /** What the model is made of and what it runs on, in plain words. */

@@ -1,4 +1,4 @@
-import { appendFileSync, chmodSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
+import { appendFileSync, chmodSync, existsSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
@@ -35,4 +35,14 @@ it("a checkpoint that is cut short is named by its file", async () => {
   const folder = await openRunFolder(fresh());
   await folder.saveCheckpoint(Uint8Array.of(1, 2, 3));
   await expect(folder.loadCheckpoint()).rejects.toThrow(/SAFETENSORS_TRUNCATED.*checkpoint\.safetensors/s);
+});
+
+it("of a rank that leaves it to another reads what is there, and writes nothing", async () => {
+  const path = join(fresh(), "run");
+  const reader = await openRunFolder(path, { writes: false });
+  for (const write of [() => reader.write("x.txt", "one"), () => reader.log([step(1)]), () => reader.saveCheckpoint(Uint8Array.of(1)), () => reader.rewindLog(0)]) await write();
+  expect(existsSync(path)).toBe(false);
+  expect(await reader.loadCheckpoint()).toBeUndefined();
+  await (await openRunFolder(path)).log([step(1)]);
+  expect((await reader.readLog()).map((r) => r.step)).toEqual([1]);
 });

@@ -1,6 +1,6 @@
 import { mha, reference } from "@polyhead/attn-mha";
 import { localCommunicators } from "@polyhead/comm-local";
-import { createLab, window as maskWindow, type CommunicatorOptions } from "@polyhead/core";
+import { createLab, defineKernelPlugin, window as maskWindow, type CommunicatorOptions } from "@polyhead/core";
 import { tied } from "@polyhead/embed-tied";
 import type { Gpu } from "@polyhead/gpu";
 import { openNodeGpu } from "@polyhead/gpu-node";
@@ -17,6 +17,8 @@ export const gpus: readonly Gpu[] = await Promise.all(Array.from({ length: 4 }, 
 afterAll(() => { for (const gpu of gpus) gpu.dispose(); });
 
 const lab = createLab(mha, rope, learned, rms, tied, reference, decoder);
+/** Takes itself for one that spans two ranks; where tokens see themselves alone, it does. */
+const spanning = createLab(mha, rope, learned, rms, tied, defineKernelPlugin({ ...reference, name: "spanning", ranks: 2 }), decoder);
 export const tokens: Uint32Array = Uint32Array.from({ length: 500 }, (_, i) => (i * i + 3 * i) % 13);
 
 export interface RankOptions extends Partial<Omit<TrainerOptions<DecoderModel>, "parallel" | "model">> {
@@ -26,10 +28,12 @@ export interface RankOptions extends Partial<Omit<TrainerOptions<DecoderModel>, 
   readonly experts?: boolean;
   /** Tokens that see themselves alone, and know their places: then ranks may share windows without a kernel that spans them. */
   readonly alone?: boolean;
+  /** A kernel that knows its own rows only, or one that says it spans two ranks. Default: the latter where tokens are alone. */
+  readonly kernel?: "reference" | "spanning";
 }
 
-export function modelOn(gpu: Gpu, { dropout = 0, seed = 3, experts = false, alone = false }: RankOptions = {}): DecoderModel {
-  return lab.model({
+export function modelOn(gpu: Gpu, { dropout = 0, seed = 3, experts = false, alone = false, kernel = alone ? "spanning" : "reference" }: RankOptions = {}): DecoderModel {
+  return (kernel === "spanning" ? spanning : lab).model({
     layers: 2, width: 16, vocab: 13, context: 8, dropout,
     attention: { use: "mha", heads: 2 }, position: alone ? { use: "learned" } : { use: "rope" }, norm: { use: "rms" }, embedding: { use: "tied" }, feedForward: { use: "swiglu" },
     ...(alone && { mask: maskWindow(0) }),
@@ -39,7 +43,7 @@ export function modelOn(gpu: Gpu, { dropout = 0, seed = 3, experts = false, alon
 
 /** A trainer of one rank. Without `ranks` it is by itself. */
 export function trainerOn(gpu: Gpu, options: RankOptions = {}, ranks?: Ranks): Trainer<DecoderModel> {
-  const { parallel, dropout: _dropout, seed: _seed, experts: _experts, alone: _alone, ...more } = options;
+  const { parallel, dropout: _dropout, seed: _seed, experts: _experts, alone: _alone, kernel: _kernel, ...more } = options;
   return new Trainer({
     model: modelOn(gpu, options),
     data: randomWindows(tokens, { batch: 4, context: 8, seed: 3 }),

@@ -52,6 +52,11 @@ describe("ranks that share each window", () => {
     }, { sequenceRanks: 2 })).rejects.toThrow(/TRAIN_RANKS.*encoder-decoder/s);
   });
 
+  it("need a kernel that spans them", async () => {
+    await expect(together(2, ({ gpu, ...ranks }) => Promise.resolve(trainerOn(gpu, { ...options, kernel: "reference" }, ranks)), { sequenceRanks: 2 }))
+      .rejects.toThrow(/TRAIN_RANKS.*2 ranks share each window, and kernel 'reference' of self-attention attends over 1/s);
+  });
+
   it("come in groups that use up the world", async () => {
     await expect(together(3, () => Promise.resolve(), { sequenceRanks: 2 })).rejects.toThrow(/TRAIN_RANKS.*3 ranks in groups of 2.*divisors of 3/s);
     expect(await together(4, ({ sequence, dataRank, dataRanks }) => Promise.resolve([sequence.rank, sequence.size, dataRank, dataRanks]), { sequenceRanks: 2 }))

@@ -25,13 +25,19 @@ export interface RunFolder {
   rewindLog(step: number): Promise<void>;
 }
 
+export interface RunFolderOptions {
+  /** False on the ranks that leave the folder to rank 0: what writes does nothing there. Default true. */
+  readonly writes?: boolean;
+}
+
 /**
  * Opens or makes a run folder.
  *
  * @throws PolyheadError `RUN_FOLDER` when it cannot be written to.
  */
-export async function openRunFolder(path: string): Promise<RunFolder> {
+export async function openRunFolder(path: string, { writes = true }: RunFolderOptions = {}): Promise<RunFolder> {
   const write = async (name: string, content: string | Uint8Array): Promise<void> => {
+    if (!writes) return;
     const temporary = join(path, `.${name}.${randomUUID()}`);
     try {
       const file = await open(temporary, "wx");
@@ -53,13 +59,15 @@ export async function openRunFolder(path: string): Promise<RunFolder> {
     lines.pop(); // after the last newline: nothing, or a line that was cut short
     return lines.map((line) => JSON.parse(line) as TrainRecord);
   };
-  try {
-    await mkdir(path, { recursive: true });
-  } catch (cause) {
-    throw unwritable(path, "the folder itself", cause);
+  if (writes) {
+    try {
+      await mkdir(path, { recursive: true });
+    } catch (cause) {
+      throw unwritable(path, "the folder itself", cause);
+    }
+    await write(".probe", "");
+    await rm(join(path, ".probe"));
   }
-  await write(".probe", "");
-  await rm(join(path, ".probe"));
   return {
     path,
     write,
@@ -69,6 +77,7 @@ export async function openRunFolder(path: string): Promise<RunFolder> {
       return existsSync(file) ? openCheckpoint(await readFile(file), file) : undefined;
     },
     async log(records) {
+      if (!writes) return;
       try {
         await appendFile(join(path, LOG), records.map((record) => `${JSON.stringify(record)}\n`).join(""));
       } catch (cause) {

@@ -48,6 +48,7 @@ export class Team {
     this.lane = Math.floor(2 ** 32 / world.size) * world.rank;
     if (sequence.size > 1) {
       if (model.spec.architecture === "encoder-decoder") throw new PolyheadError("TRAIN_RANKS", `${sequence.size} ranks share each window of an encoder-decoder, which reads one text and writes another`, "use sequenceRanks: 1; ranks then differ in which windows they take");
+      checkKernels(model, sequence.size);
       this.#places = checkPlaces(positions?.(model.spec.context), model.spec.context, sequence.size);
     }
     this.exchange = new GradientExchange({ engine: model.engine, communicator: gradients, parameters: optimizer.parameters.map(({ tensor }) => tensor), bucketBytes });
@@ -140,5 +141,14 @@ export class Team {
   dispose(): void {
     for (const tensor of this.#positions.values()) tensor.dispose();
     this.#positions.clear();
+  }
+}
+
+/** A kernel that knows only the rows it is given would leave out those of the other ranks, without a word. */
+function checkKernels({ plans = [] }: TrainableModel, ranks: number): void {
+  for (const { of, plan: { kernel, refused } } of plans) {
+    if (kernel.ranks === ranks) continue;
+    const why = refused.map((refusal) => `; '${refusal.kernel}' was turned down: ${refusal.why.join(", ")}`).join("");
+    throw new PolyheadError("TRAIN_RANKS", `${ranks} ranks share each window, and kernel '${kernel.name}' of ${of} attends over ${kernel.ranks ?? 1}${why}`, "give the lab a kernel that spans them, such as ring({ communicator: ranks.sequence }) of @polyhead/attn-ring, or use sequenceRanks: 1");
   }
 }
