@@ -5,7 +5,7 @@ export interface Launcher {
   readonly family: "open-mpi" | "mpich";
   readonly command: string;
   /** The arguments before the program to start, for so many ranks on this machine. */
-  args(ranks: number): readonly string[];
+  readonly args: (ranks: number) => readonly string[];
   /** What it needs in its environment. */
   readonly env: Readonly<Record<string, string>>;
 }

@@ -67,7 +67,7 @@ export interface Mpi extends Loaded {
   readonly call: Calls;
   readonly handles: Readonly<Record<HandleName, Handle>>;
   /** Does not pin: garbage collection never moves this memory, but frees it when nobody holds the view. */
-  address(view: ArrayBufferView): Address;
+  readonly address: (view: ArrayBufferView) => Address;
 }
 
 type Koffi = typeof import("koffi");

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Socket } from "node:net";
+import { Socket } from "node:net";
 
 /** Somebody who speaks for a process that was killed without a word. */
 export interface Witness {
@@ -28,7 +28,7 @@ export function callWitness(): Witness {
   shell.on("error", () => undefined);
   shell.stdin.on("error", () => undefined);
   shell.unref();
-  (shell.stdin as Socket).unref();
+  if (shell.stdin instanceof Socket) shell.stdin.unref();
   return {
     testify: (text) => writeFileSync(file, `${text}\n`, { mode: 0o600 }),
     dismiss: () => rmSync(file, { force: true }),

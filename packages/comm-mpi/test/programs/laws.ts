@@ -31,7 +31,7 @@ const comm = await mpiCommunicator({ timeoutMs });
 if (wanted === undefined) {
   let ran = 0;
   // A limit of its own needs a world of its own.
-  for (const { name, ranks, run } of all.filter((law) => !law.fatal && law.timeoutMs === undefined && law.ranks <= comm.size)) {
+  for (const { name, run } of all.filter((law) => !law.fatal && law.timeoutMs === undefined && law.ranks <= comm.size)) {
     const failure = await failureOf(comm, run);
     ran++;
     if (comm.rank === 0) print(failure === "" ? `ok ${name}` : `not ok ${name}: ${failure}`);
