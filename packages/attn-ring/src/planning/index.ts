@@ -1,4 +1,4 @@
-export { allowedPairs, causalBalance, deviceMemory, hidingTokens, ringTime, stepTimes, type DeviceMemory, type StepTimes } from "./formulas.ts";
+export { allowedPairs, causalBalance, deviceMemory, hidingTokens, stepTimes, type DeviceMemory, type StepTimes } from "./formulas.ts";
 export { gatherHeads, type GatheredHeads } from "./heads.ts";
 export { pairsBetween } from "./pairs.ts";
 export { flopsPerPair, reachOf, type Reach, type RingMachine, type RingProblem } from "./problem.ts";
