@@ -16,6 +16,9 @@ export interface Round {
 /** Below, latency counts and messages are whole; above, bandwidth, and they are cut into a piece a rank. In bytes. */
 const WHOLE_BYTES = 16_384;
 
+/** No piece is longer: adding one up blocks the event loop for a few milliseconds, and scratch memory stays small. */
+const PIECE_BYTES = 4_194_304;
+
 const both = (first: Promise<void>, second: Promise<void>): Promise<unknown> => Promise.all([first, second]);
 /** Where piece `i` of `size` begins. */
 const cut = (length: number, i: number, size: number): number => Math.floor((length * i) / size);
@@ -99,10 +102,9 @@ async function reduceWhole(round: Round, data: ReducibleData, reduction: Reducti
 }
 
 /** Around the ring (Patarasuk and Yuan 2009): piece by piece, each added up in ring order, then handed around: 2(n − 1)/n of the data a rank. */
-async function reducePieces(round: Round, data: ReducibleData, reduction: Reduction): Promise<void> {
+async function reduceLap(round: Round, data: ReducibleData, other: ReducibleData, reduction: Reduction): Promise<void> {
   const { rank, size } = round;
   const piece = (i: number): ReducibleData => data.subarray(cut(data.length, i, size), cut(data.length, i + 1, size));
-  const other = scratch(data, Math.ceil(data.length / size));
   for (let step = 0; step < size - 1; step++) {
     const into = piece(wrap(rank - step - 1, size));
     const arrived = other.subarray(0, into.length);
@@ -110,6 +112,12 @@ async function reducePieces(round: Round, data: ReducibleData, reduction: Reduct
     reduce(into, arrived, reduction);
   }
   await allGather(round, piece, wrap(rank + 1, size));
+}
+
+async function reducePieces(round: Round, data: ReducibleData, reduction: Reduction): Promise<void> {
+  const lap = (PIECE_BYTES / data.BYTES_PER_ELEMENT) * round.size;
+  const other = scratch(data, Math.ceil(Math.min(lap, data.length) / round.size));
+  for (let begin = 0; begin < data.length; begin += lap) await reduceLap(round, data.subarray(begin, begin + lap), other, reduction);
 }
 
 /** The same bits on every rank and in every run: which numbers are added in which order depends on lengths and ranks alone. */
