@@ -48,11 +48,17 @@ async function dawn(): Promise<typeof import("webgpu")> {
   }
 }
 
+// Timestamps are rounded to 100 µs in browsers, against timing attacks by pages; a profiler here has no use for that.
+const TOGGLES = ["timestamp_quantization"];
+
+// Workgroup memory starts as zeros. SwiftShader, asked to see to that by itself, compiles a store for every word of it, which is
+// most of the time that a kernel with 16 KiB takes to compile; the loop that Dawn writes otherwise is compiled at once.
+const EMBEDDED_TOGGLES = [...TOGGLES, "use_vulkan_zero_initialize_workgroup_memory_extension"];
+
 /** Asks Dawn for an adapter and, if there is one, keeps its GPU for the life of the process. */
-async function ask(): Promise<GPUAdapter | undefined> {
+async function ask(disabled: readonly string[]): Promise<GPUAdapter | undefined> {
   const { create } = await dawn();
-  // Timestamps are rounded to 100 µs in browsers, against timing attacks by pages; a profiler here has no use for that.
-  const gpu = create(["disable-dawn-features=timestamp_quantization"]);
+  const gpu = create([`disable-dawn-features=${disabled.join()}`]);
   // Kept even without an adapter: the request may still be settling inside Dawn.
   alive.push(gpu);
   return (await gpu.requestAdapter({ powerPreference: "high-performance" })) ?? undefined;
@@ -72,7 +78,7 @@ function notice(say: (notice: string) => void): void {
 export async function openNodeAdapter(options: NodeAdapterOptions = {}): Promise<NodeAdapter> {
   const prefer = preference(options);
   if (prefer === "system" && !systemHasNone) {
-    const adapter = systemMayHaveGpu() ? await ask() : undefined;
+    const adapter = systemMayHaveGpu() ? await ask(TOGGLES) : undefined;
     if (adapter !== undefined) return { adapter, source: "system" };
     systemHasNone = true;
   }
@@ -82,7 +88,7 @@ export async function openNodeAdapter(options: NodeAdapterOptions = {}): Promise
     const what = `${looked}the embedded software GPU is not installed on ${process.platform}-${process.arch}`;
     throw new GpuError("GPU_NO_ADAPTER", what, "install a GPU driver; on Linux x64, installing @sparticuz/chromium also helps");
   }
-  const adapter = await withEmbeddedVulkan(embedded, ask);
+  const adapter = await withEmbeddedVulkan(embedded, () => ask(EMBEDDED_TOGGLES));
   if (adapter === undefined) {
     throw new GpuError("GPU_NO_ADAPTER", `${looked}the embedded software GPU at ${embedded.driver} gave no adapter`, embeddedFix(embedded.driver));
   }
