@@ -10,8 +10,11 @@ const UNSEEN = -1e37;
 
 /** The rows of a `[B, H, T, D]` tensor, or of `[B, H, T]`, that belong to each piece. */
 export function cutRows(x: Tensor, pieces: readonly Piece[]): Tensor[] {
+  if (pieces.length === 1) return [x];
+  const { shape: [B = 0, H = 0, , ...rest], strides } = x;
   let at = 0;
-  return pieces.map(({ length }) => (pieces.length === 1 ? x : x.narrow(2, (at += length) - length, length)));
+  // As views, which f16 heads in fours may be read through, though no operator takes them.
+  return pieces.map(({ length }) => x.view({ shape: [B, H, length, ...rest], strides, offset: x.offset + ((at += length) - length) * strides[2]! }));
 }
 
 /** The pieces as one tensor. */

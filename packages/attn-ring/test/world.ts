@@ -1,8 +1,9 @@
 import { localCommunicators } from "@polyhead/comm-local";
-import type { BoundHook, Capture, KernelInputs, KernelPlugin, Mask, ScoreHook } from "@polyhead/core";
+import type { BoundHook, Capture, KernelInputs, Mask, Program, ScoreHook } from "@polyhead/core";
 import { flashAttention } from "@polyhead/attn-flash/kernel";
-import { openNodeGpu } from "@polyhead/gpu-node";
-import { add, cast, createEngine, mul, sum, type Engine, type Tensor } from "@polyhead/tensor";
+import { Gpu } from "@polyhead/gpu";
+import { giveWay, openNodeGpu } from "@polyhead/gpu-node";
+import { add, cast, createEngine, mul, pairwise, sum, type Engine, type Tensor } from "@polyhead/tensor";
 import { uniform } from "@polyhead/testkit";
 import { positionsOf, ring, type RingLayout, type RingOptions } from "../src/index.ts";
 
@@ -19,6 +20,8 @@ export interface WholeProblem {
   readonly dtype?: "f32" | "f16";
   readonly starts?: readonly number[];
   readonly lengths?: readonly number[];
+  /** Turns pairs of q and k by their positions beforehand. */
+  readonly rotation?: Program;
 }
 
 export interface Results {
@@ -66,17 +69,18 @@ function place(part: Float32Array, into: Rows, positions: Uint32Array): void {
 const learnedOf = ({ score = [] }: WholeProblem): Capture[] => [...new Set(score.flatMap(({ program }) => program.captures.filter(({ learned }) => learned)))];
 
 /** Forward and backward on one engine. */
-async function run(engine: Engine, problem: WholeProblem, data: Data, attention: (inputs: KernelInputs<Tensor>) => { readonly o: Tensor; readonly lse: Tensor }): Promise<Results> {
-  const { mask, score = [], dtype = "f32", d, starts, lengths } = problem;
+async function run(engine: Engine, problem: WholeProblem, data: Data, positions: Uint32Array, attention: (inputs: KernelInputs<Tensor>) => { readonly o: Tensor; readonly lse: Tensor }): Promise<Results> {
+  const { mask, score = [], dtype = "f32", d, starts, lengths, rotation } = problem;
   const leaf = ({ data: numbers, shape }: Rows): Tensor => engine.tensor(numbers, shape, { requiresGrad: true });
   const [q, k, v] = [leaf(data.q), leaf(data.k), leaf(data.v)];
   const tables = new Map(learnedOf(problem).map((capture, n) => [capture, engine.tensor(uniform(capture.data.length, LEARNED_SEED + n), capture.shape, { requiresGrad: true })]));
   const bound = (hook: ScoreHook): BoundHook<Tensor, ScoreHook> => ({ hook, params: Object.fromEntries(hook.program.captures.filter(({ learned }) => learned).map((capture) => [capture.name, tables.get(capture)!])) });
   const { o, lse } = engine.scope(() => {
     const stored = (x: Tensor): Tensor => (dtype === "f16" ? cast(x, "f16") : x);
+    const turned = (x: Tensor): Tensor => (rotation === undefined ? x : pairwise(x, rotation, { layout: "half", rotaryDim: d, positions: engine.tensor([...positions], [1, positions.length], { dtype: "u32" }) }));
     const limit = (rows: readonly number[]): Tensor => engine.tensor(rows, [rows.length], { dtype: "i32" });
     const out = attention({
-      q: stored(q), k: stored(k), v: stored(v), mask, scale: 1 / Math.sqrt(d), qOffset: 0, kvOffset: 0, qk: [], score: score.map(bound), dropout: 0,
+      q: stored(turned(q)), k: stored(turned(k)), v: stored(v), mask, scale: 1 / Math.sqrt(d), qOffset: 0, kvOffset: 0, qk: [], score: score.map(bound), dropout: 0,
       ...(starts && { starts: limit(starts) }), ...(lengths && { lengths: limit(lengths) }),
     });
     const weighed = (x: Tensor, { data: weights }: Rows): Tensor => sum(mul(x, engine.tensor(weights, x.shape)));
@@ -92,32 +96,50 @@ async function run(engine: Engine, problem: WholeProblem, data: Data, attention:
   return { o: outO!, lse: outLse!, dq: dq!, dk: dk!, dv: dv!, learned };
 }
 
-/** Devices, one a rank, that are opened as they are needed. */
+export interface TogetherOptions extends Omit<RingOptions, "communicator" | "layout"> {
+  readonly layout: RingLayout;
+  /** What the kernel is told instead: a fault. */
+  readonly taken?: RingLayout;
+}
+
+/** One engine a rank, opened as they are needed: on one device, whose pipelines then are compiled once, or on a device each. */
 export class World {
   readonly #engines: Engine[] = [];
+  readonly #apart: boolean;
+
+  constructor({ apart = false }: { readonly apart?: boolean } = {}) {
+    this.#apart = apart;
+  }
 
   async engines(ranks: number): Promise<Engine[]> {
-    while (this.#engines.length < ranks) this.#engines.push(createEngine(await openNodeGpu({ limits: "default", features: "none", poison: true })));
+    while (this.#engines.length < ranks) this.#engines.push(createEngine(await this.#gpu()));
     return this.#engines.slice(0, ranks);
+  }
+
+  async #gpu(): Promise<Gpu> {
+    const options = { limits: "default", features: "none", poison: true } as const;
+    const first = this.#engines[0]?.gpu;
+    if (first === undefined || this.#apart) return openNodeGpu(options);
+    return new Gpu(first.device, first.device.adapterInfo, { poison: true, onWait: giveWay });
   }
 
   /** What one device finds. */
   async alone(problem: WholeProblem): Promise<Results> {
     const [engine] = await this.engines(1);
-    return run(engine!, problem, dataOf(problem), (inputs) => flashAttention(inputs));
+    return run(engine!, problem, dataOf(problem), positionsOf("contiguous", 0, 1, problem.length), (inputs) => flashAttention(inputs));
   }
 
   /** What ranks find together, put together: rows where they belong, learned tables summed. */
-  async together(problem: WholeProblem, ranks: number, options: Omit<RingOptions, "communicator"> & { readonly layout: RingLayout; readonly plant?: (kernel: KernelPlugin<"ring", Tensor>) => KernelPlugin<"ring", Tensor> }): Promise<Results & { readonly sentBytes: readonly number[] }> {
+  async together(problem: WholeProblem, ranks: number, options: TogetherOptions): Promise<Results & { readonly sentBytes: readonly number[] }> {
     const engines = await this.engines(ranks);
     const comms = localCommunicators(ranks, { timeoutMs: 60_000 });
     const data = dataOf(problem);
-    const { plant = (kernel: KernelPlugin<"ring", Tensor>) => kernel, ...ringOptions } = options;
+    const { layout, taken = layout, ...rest } = options;
     const parts = await Promise.all(comms.map(async (communicator) => {
-      const positions = positionsOf(options.layout, communicator.rank, ranks, problem.length);
-      const kernel = plant(ring({ length: problem.length, ...ringOptions, communicator }));
+      const positions = positionsOf(layout, communicator.rank, ranks, problem.length);
+      const kernel = ring({ length: problem.length, ...rest, layout: taken, communicator });
       const mine = Object.fromEntries(Object.entries(data).map(([name, rows]) => [name, pick(rows as Rows, positions)])) as unknown as Data;
-      return { positions, found: await run(engines[communicator.rank]!, problem, mine, (inputs) => kernel.run(inputs)) };
+      return { positions, found: await run(engines[communicator.rank]!, problem, mine, positions, (inputs) => kernel.run(inputs)) };
     }));
     const whole = (name: "o" | "lse" | "dq" | "dk" | "dv", like: Rows): Float32Array => {
       const into: Rows = { data: new Float32Array(like.data.length), shape: like.shape };
@@ -129,7 +151,7 @@ export class World {
   }
 
   dispose(): void {
-    for (const { gpu } of this.#engines) gpu.dispose();
+    for (const { gpu } of this.#engines.reverse()) gpu.dispose();
   }
 }
 
