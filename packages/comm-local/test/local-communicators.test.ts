@@ -16,7 +16,7 @@ test("sizes that are none are refused", () => {
 
 test("long reductions go around the ring more than once", async () => {
   const comms = localCommunicators(2);
-  const length = 2_300_001; // more than one piece of 4 MiB a rank
+  const length = 2_300_001; // more than 1 MiB a rank and lap
   const data = comms.map(({ rank }) => Float32Array.from({ length }, (_, i) => (i % 1000) + rank));
   await Promise.all(comms.map((comm) => comm.allReduce(data[comm.rank]!).wait()));
   for (const each of data) expect(each.findIndex((value, i) => value !== 2 * (i % 1000) + 1)).toBe(-1);

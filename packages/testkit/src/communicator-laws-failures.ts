@@ -2,7 +2,7 @@ import type { Communicator, Transfer } from "@polyhead/core";
 import { type CommunicatorLaw, law, mustBe, mustFail, mustThrow, next, previous, sleep } from "./communicator-laws-common.ts";
 import { mustBeClosed } from "./communicator-laws-splits.ts";
 
-const STALL_MS = 400;
+const STALL_MS = 600;
 
 async function lengths(comm: Communicator): Promise<void> {
   // Small and large, since a transport may treat them differently; shorter than expected, and longer.

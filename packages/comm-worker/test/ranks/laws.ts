@@ -7,6 +7,9 @@ const port = parentPort!;
 const { timeoutMs } = workerData as { readonly timeoutMs: number };
 const joined = joinWorld(port, { timeoutMs });
 
+// Not before all are there does a short time limit mean anything.
+void joined.then(() => port.postMessage({ joined: true }));
+
 async function keep(law: string): Promise<void> {
   const comm = await joined;
   await communicatorLaws().find(({ name }) => name === law)!.run(comm);

@@ -157,7 +157,7 @@ export const FAULTS: readonly PlantedFault[] = [
   {
     what: "limits the time of the whole job",
     breaks: /slow ranks/,
-    comm: (comm) => changed(comm, { barrier: async () => { await comm.barrier(); setTimeout(() => comm.abort("time is up"), 400); } }),
+    comm: (comm) => changed(comm, { barrier: async () => { await comm.barrier(); setTimeout(() => comm.abort("time is up"), 600); } }),
   },
   onComm("still answers when it is closed", /after close nothing/, everOpen),
   onLink("keeps an abort to itself", /after abort/, () => ({ abort: () => undefined })),
