@@ -134,8 +134,9 @@ export async function trainWorld(options: TrainOptions, tell: (line: string) => 
       return await trainRank(world, options, tell, signal);
     } catch (error) {
       if (isPolyheadError(error) && error.code.startsWith("COMM_")) throw error; // the others know
-      console.error(`rank ${world.rank}: ${error instanceof Error ? error.message : String(error)}`);
-      world.abort(error instanceof Error ? error.message : String(error));
+      const message = error instanceof Error ? error.message : String(error);
+      if (underLauncher()) console.error(`rank ${world.rank}: ${message}`); // an abort ends this process as well
+      world.abort(message);
       throw error;
     }
   }));
