@@ -37,8 +37,11 @@ async function closes(comm: Communicator): Promise<void> {
   // Under way when close is called: it still arrives.
   const into = new Int32Array(100_000);
   const last = comm.sendrecv({ send: { data: new Int32Array(100_000).fill(comm.rank), to: next(comm) }, receive: { into, from: previous(comm) } });
+  const sum = new Float32Array(50_000).fill(1);
+  const reduction = comm.allReduce(sum);
   await comm.close();
-  await last.wait();
+  await Promise.all([last.wait(), reduction.wait()]);
+  mustBe(comm, sum.at(-1), comm.size, "the sum that was under way when close was called");
   mustBe(comm, into.at(-1), previous(comm), "what was under way when close was called");
   await mustBeClosed(comm, comm);
   await mustBeClosed(comm, part);

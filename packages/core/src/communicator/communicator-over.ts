@@ -13,6 +13,8 @@ interface World {
   readonly link: Link;
   readonly operations: Operations;
   readonly toSelf: Pairing;
+  /** Under way; each consists of many operations, with pauses between them. */
+  readonly collectives: Set<Promise<void>>;
   closed: boolean;
 }
 
@@ -117,6 +119,7 @@ class LinkCommunicator implements Communicator {
     this.#world.closed = true;
     try {
       // What is under way needs the link; other ranks need it until they are here.
+      while (this.#world.collectives.size > 0) await Promise.allSettled(this.#world.collectives);
       await operations.idle();
       await this.#together("close", collectives.barrier);
     } finally {
@@ -138,12 +141,19 @@ class LinkCommunicator implements Communicator {
     const channel = `${this.#context}!${this.#collectives++}`;
     const { ended } = this.#world.operations;
     if (ended !== undefined) throw ended;
-    await work({
+    const { collectives: underWay } = this.#world;
+    const done = work({
       rank: this.rank,
       size: this.size,
       send: (data, to) => this.#send({ operation, peers: [this.#members[to]!], bytes: data.byteLength }, data, channel),
       receive: (into, from) => this.#receive({ operation, peers: [this.#members[from]!], bytes: into.byteLength }, into, channel),
     });
+    underWay.add(done);
+    try {
+      await done;
+    } finally {
+      underWay.delete(done);
+    }
   }
 
   async #sendCounted(data: MessageData, to: number, channel: string, tag: number): Promise<void> {
@@ -189,5 +199,5 @@ export function communicatorOver(link: Link, { timeoutMs }: CommunicatorOptions 
     onStall: (error) => link.abort(error.message.split("\n")[0]!),
   });
   link.onEnd((error) => operations.end(error));
-  return new LinkCommunicator({ link, operations, toSelf: createPairing(), closed: false }, Array.from({ length: link.size }, (_, rank) => rank), "0");
+  return new LinkCommunicator({ link, operations, toSelf: createPairing(), collectives: new Set(), closed: false }, Array.from({ length: link.size }, (_, rank) => rank), "0");
 }

@@ -31,14 +31,16 @@ export function hostCommunicators(size: number, timeoutMs: number, fault: Commun
   const pairings = Array.from({ length: size }, () => Array.from({ length: size }, (): Pairing => createPairing()));
   const listeners: ((error: PolyheadError) => void)[] = [];
   return Array.from({ length: size }, (_, rank) => {
+    let open = true;
+    const never = <T>(): Promise<T> => new Promise(() => undefined);
     const link: Link = {
       kind: "host",
       rank,
       size,
-      send: (data, to, channel) => pairings[rank]![to]!.send(data, channel),
-      receive: (into, from, channel) => pairings[from]![rank]!.receive(into, channel),
+      send: (data, to, channel) => (open ? pairings[rank]![to]!.send(data, channel) : never()),
+      receive: (into, from, channel) => (open ? pairings[from]![rank]!.receive(into, channel) : never()),
       abort: (reason) => listeners.forEach((listener, other) => (other === rank ? undefined : listener(abortedError(other, rank, reason)))),
-      close: () => undefined,
+      close: () => void (open = false),
       onEnd: (listener) => void (listeners[rank] = listener),
     };
     const comm = communicatorOver(fault.link?.(link) ?? link, { timeoutMs });
