@@ -3,6 +3,7 @@ import { type Bindings, type Capture, numbersOf, unbound } from "./capture.ts";
 import { ExprError } from "./errors.ts";
 import type { Expr } from "./expr.ts";
 import { type Program, topological } from "./program.ts";
+import type { ScalarType } from "./types.ts";
 
 /** Values of the variables; booleans as such or as 1 and 0. */
 export type Env = Readonly<Record<string, number | boolean>>;
@@ -46,11 +47,18 @@ export function evaluator(program: Program): Evaluator {
     thunks.set(node, node.args.length > 0 && (uses.get(node) ?? 0) > 1 ? once(direct, clock) : direct);
   }
   const outputs = program.outputs.map(thunk);
+  const vars = Object.entries(program.vars);
   return (env, bindings) => {
     for (const table of tables) table.numbers = numbersOf(table.capture, bindings);
-    for (const [name, slot] of slots) values[slot] = input(program, env, name);
+    // Plain loops: the reference evaluates a program or two for every score.
+    for (let slot = 0; slot < vars.length; slot++) {
+      const [name, type] = vars[slot]!;
+      values[slot] = input(type, env[name], name);
+    }
     clock.now++;
-    return outputs.map((output) => output());
+    const results = new Array<number>(outputs.length);
+    for (let n = 0; n < outputs.length; n++) results[n] = outputs[n]!();
+    return results;
   };
 }
 
@@ -105,7 +113,8 @@ function reader(table: Table, index: readonly Thunk[]): Thunk {
   const { shape, name } = table.capture;
   return () => {
     let offset = 0;
-    for (const [axis, extent] of shape.entries()) {
+    for (let axis = 0; axis < shape.length; axis++) {
+      const extent = shape[axis]!;
       const at = index[axis]?.() ?? 0;
       if (at < 0 || at >= extent) {
         throw new ExprError("EXPR_BOUNDS", `index ${axis} of capture '${name}' is ${at}; expected 0 to ${(extent - 1)}`, "clamp the index, or guard it with ?:");
@@ -117,12 +126,10 @@ function reader(table: Table, index: readonly Thunk[]): Thunk {
   };
 }
 
-function input(program: Program, env: Env, name: string): number {
-  const given = env[name];
-  const type = program.vars[name];
+function input(type: ScalarType, given: number | boolean | undefined, name: string): number {
   if (typeof given === "boolean" && type === "bool") return Number(given);
   if (typeof given === "number") {
     if (type === "f32" || (type === "i32" && (given | 0) === given) || given === 0 || given === 1) return given;
   }
-  throw new ExprError("EXPR_INPUT", `variable '${name}' was given ${String(given)}; expected ${type ?? "nothing"}`, "pass a value of that type for every variable");
+  throw new ExprError("EXPR_INPUT", `variable '${name}' was given ${String(given)}; expected ${type}`, "pass a value of that type for every variable");
 }

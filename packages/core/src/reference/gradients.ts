@@ -41,12 +41,13 @@ function throughHooks(slopes: readonly HookSlope[], start: number, ds: number, c
     before.push(drawn === undefined ? hook.reference(s, global) : s + drawn.sum(cell));
   }
   let gradient = ds;
-  for (const [n, { byScore, sites, drawn }] of [...slopes.entries()].reverse()) {
+  for (let n = slopes.length - 1; n >= 0; n--) {
+    const { byScore, sites, drawn } = slopes[n]!;
     if (drawn !== undefined) {
       drawn.pull(cell, gradient);
       continue;
     }
-    const env = { score: before[n] ?? 0, ...global };
+    const env = { score: before[n] ?? 0, b: global.b, h: global.h, q: global.q, kv: global.kv };
     for (const site of sites) addAtSite(captures, site, env, [gradient]);
     gradient *= evaluate(byScore, env)[0] ?? NaN;
   }
