@@ -69,8 +69,9 @@ export class MpiCommunicator implements Communicator {
       checkCount(this.rank, "a message with a number of bytes", data.byteLength);
     }
     const work: Promise<void>[] = [];
-    if (receive !== undefined) work.push(this.#receive(receive.into, receive.from, tag));
+    // First what another rank may wait for.
     if (send !== undefined) work.push(this.#send(send.data, send.to, tag));
+    if (receive !== undefined) work.push(this.#receive(receive.into, receive.from, tag));
     return keptTransfer(allEnded(work));
   }
 
