@@ -23,7 +23,7 @@ const NUMBERS = {
   "kv-heads": { doc: "number of key heads; default half of the heads, and all of them in a plan" },
   "head-dim": { doc: "features of a head; default 64, and 128 in a plan" },
   window: { doc: "number of positions that a query looks back, instead of all", range: { least: 0, whole: true } },
-  repeat: { value: 3, doc: "number of timed repetitions; the fastest counts" },
+  repeat: { value: 1, doc: "number of timed repetitions; the fastest counts" },
   devices: { value: 1024, doc: "plan: number of devices" },
   flops: { value: 10e12, doc: "plan: useful FLOP a second of a device's kernel", range: RATE },
   link: { value: 12.5e9, doc: "plan: bytes a second that a device can send", range: RATE },

@@ -13,7 +13,7 @@ export function expectedBytes({ scheme }: Pick<Options, "scheme">, problem: Ring
   if (scheme === "ring") return wireBytes(problem, phase).total;
   // How much is traded does not depend on who may look at whom.
   const mask: Mask = { kind: "full" };
-  return Math.round(gatherHeads({ ...problem, mask }, { flops: 1, linkBytes: 1 }, phase).sentBytes * problem.ranks);
+  return gatherHeads({ ...problem, mask }, { flops: 1, linkBytes: 1 }, phase).totalBytes;
 }
 
 const ms = (value: number | undefined): string => (value === undefined ? "" : `${value.toFixed(1)} ms`);

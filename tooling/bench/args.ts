@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 
-const benches = ["matmul", "train", "attention", "flex", "decode"] as const;
+const benches = ["matmul", "train", "attention", "flex", "decode", "ring"] as const;
 export type Bench = (typeof benches)[number];
 
 const kernels = ["flash", "reference"] as const;
@@ -8,7 +8,7 @@ const kernels = ["flash", "reference"] as const;
 export type OurKernel = (typeof kernels)[number];
 
 /** What compiles, tunes or loads for minutes. */
-const SLOW: readonly Bench[] = ["attention", "flex", "decode"];
+const SLOW: readonly Bench[] = ["attention", "flex", "decode", "ring"];
 
 export interface Args {
   readonly benches: readonly Bench[];
@@ -37,7 +37,7 @@ export function usage(): string {
   --reps N      timed repetitions (default 7)
   --quick       three repetitions, and the smallest sizes alone
   --only a,b    contenders whose name contains a or b
-  --cases RE    attention, flex, decode: cases whose name matches, such as 'causal (512|1024)' or 'window'
+  --cases RE    attention, flex, decode, ring: cases whose name matches, such as 'causal (512|1024)', 'window' or 'overlap'
   --data DIR    decode: where the reference data lies, of which it runs the story model (default ../shared/reference)
   --kernel a,b  train: kernels of our model, each a contender (default: what the planner chooses)
   --replay a,b  train: on, off or both (default on): whether our steps are recorded and replayed

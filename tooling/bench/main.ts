@@ -34,6 +34,7 @@ import { tfjsGpt } from "./peers/tfjs-gpt.ts";
 import { tfjsMatmul } from "./peers/tfjs-matmul.ts";
 import { race, raceTogether } from "./race.ts";
 import { linesOf, table, type Line } from "./report.ts";
+import { ringLines } from "./ring/lines.ts";
 
 const run: Record<Bench, (args: Args, adapter: string) => Promise<void>> = {
   async matmul(args, adapter) {
@@ -70,6 +71,9 @@ const run: Record<Bench, (args: Args, adapter: string) => Promise<void>> = {
     const contests = decodeCases(chosen([...ourDecoders, ortDecoder, ...weightYardsticks], args.only), args);
     const results = await raceTogether(contests, { ...args, note: noteOf("decode") });
     contests.forEach((contest, i) => { print(withCeilings(linesOf(contest, results[i] ?? [], adapter)), args); });
+  },
+  async ring(args, adapter) {
+    for await (const lines of ringLines({ ...args, adapter })) print(lines, args);
   },
   async train(args, adapter) {
     const kernels = args.kernels.length === 0 ? [undefined] : args.kernels;

@@ -120,21 +120,28 @@ it("a timeline holds every stretch of work, in no rank's device or link two at o
   }
 });
 
+it("heads are stored and sent in fours", () => {
+  expect(wireBytes(problem({ headDim: 6 }), "backward").total).toBe(wireBytes(problem({ headDim: 8 }), "backward").total);
+  expect(deviceMemory(problem({ headDim: 6 }), "forward").bytes).toBe(deviceMemory(problem({ headDim: 8 }), "forward").bytes);
+});
+
 it("FLOP a pair are two products forward, five backward", () => {
   expect(flopsPerPair(problem({ batch: 2 }), "forward")).toBe(2 * 2 * 64 * 8 * 2);
   expect(flopsPerPair(problem({ batch: 2 }), "backward")).toBe(5 * 2 * 64 * 8 * 2);
 });
 
-it("memory is 6 blocks forward and 12 backward, and falls as 1/ranks", () => {
+it("memory is 6 blocks forward and 12 backward, two more while a step is added, 4 and 8 alone; it falls as 1/ranks", () => {
   const of = problem({});
   const block = (of.tokens / of.ranks) * of.heads * of.headDim * 4;
   const rows = (of.tokens / of.ranks) * of.heads * 4;
-  expect(deviceMemory(of, "forward").bytes).toBe(6 * block + rows);
-  expect(deviceMemory(of, "backward").bytes).toBe(12 * block + 2 * rows);
-  expect(deviceMemory(of, "backward").blocks.reduce((sum, { count }) => sum + count, 0)).toBe(12);
+  expect(deviceMemory(of, "forward").bytes).toBe((6 + 2) * block + rows);
+  expect(deviceMemory(of, "backward").bytes).toBe((12 + 2) * block + 2 * rows);
+  expect(deviceMemory(of, "backward").held.reduce((sum, { blocks }) => sum + blocks, 0)).toBe(14);
+  expect(deviceMemory({ ...of, ranks: 1 }, "forward").bytes).toBe(8 * (4 * block + rows));
+  expect(deviceMemory({ ...of, ranks: 1 }, "backward").bytes).toBe(8 * (8 * block + 2 * rows));
   expect(deviceMemory({ ...of, ranks: 2 * of.ranks }, "backward").bytes * 2).toBe(deviceMemory(of, "backward").bytes);
   // One key head of eight: k, v and their gradients take an eighth.
-  expect(deviceMemory({ ...of, kvHeads: 1 }, "forward").bytes).toBe(2.5 * block + rows);
+  expect(deviceMemory({ ...of, kvHeads: 1 }, "forward").bytes).toBe((2 + 2 + 4 / 8) * block + rows);
 });
 
 it("gathering heads sends less than a ring, up to as many ranks as key heads", () => {
@@ -144,6 +151,9 @@ it("gathering heads sends less than a ring, up to as many ranks as key heads", (
   const c = of.tokens / of.ranks;
   expect(gatherHeads(of, machine, "forward").sentBytes).toBe((7 / 8) * c * 4 * (64 * (8 + 16 + 8) + 8));
   expect(gatherHeads(of, machine, "forward").sentBytes).toBeLessThan(wireBytes(of, "forward").sent[0]!);
+  // Uneven: three ranks send 2 · 2 messages of q and o, of k and v, and one of the log-sum-exp, for 22, 22 and 23 rows.
+  const uneven = problem({ ranks: 3, tokens: 67, heads: 6, kvHeads: 3, headDim: 16 });
+  expect(gatherHeads(uneven, machine, "forward").totalBytes).toBe(2 * (67 * 4 * 16 * (2 * 2 + 2 * 1) + 176 + 176 + 192));
   expect(() => gatherHeads({ ...of, ranks: 16 }, machine, "forward")).toThrow(/RING_PLAN.*16 ranks cannot share out 8 key heads/s);
 });
 

@@ -86,8 +86,11 @@ export function checkMachine(machine: RingMachine): Required<RingMachine> {
  */
 export const flopsPerPair = ({ batch = 1, heads, headDim }: RingProblem, phase: RingPhase): number => (phase === "forward" ? 4 : 10) * headDim * heads * batch;
 
-/** Elements of k and v together for one token. */
-export const keyValues = ({ batch = 1, kvHeads, headDim }: RingProblem): number => 2 * batch * kvHeads * headDim;
+/** Kernels and messages have heads in fours. */
+const padded = (headDim: number): number => 4 * Math.ceil(headDim / 4);
+
+/** Elements of k and v together for one token, as they are stored and sent. */
+export const keyValues = ({ batch = 1, kvHeads, headDim }: RingProblem): number => 2 * batch * kvHeads * padded(headDim);
 
 /** Elements of q, or of o, for one token. */
-export const queryValues = ({ batch = 1, heads, headDim }: RingProblem): number => batch * heads * headDim;
+export const queryValues = ({ batch = 1, heads, headDim }: RingProblem): number => batch * heads * padded(headDim);
