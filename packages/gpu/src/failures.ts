@@ -29,8 +29,8 @@ export class Failures {
   }
 
   /** Takes a failure of the host's own, to be thrown like the device's. */
-  report(error: Error): void {
-    this.#first ??= error;
+  report(error: unknown): void {
+    this.#first ??= error instanceof Error ? error : new Error(String(error));
   }
 
   watch(verdict: Promise<GpuError | undefined>): void {

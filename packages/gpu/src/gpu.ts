@@ -4,6 +4,7 @@ import { rememberDevice } from "./devices.ts";
 import { GpuError } from "./errors.ts";
 import { Failures } from "./failures.ts";
 import { runHostStep, type HostStep } from "./host-access.ts";
+import { HostTraffic, wordsOf } from "./host-traffic.ts";
 import { flatGrid, isEmptyGrid, type Kernel } from "./kernel.ts";
 import type { Scalar } from "./live.ts";
 import type { GpuOptions, GpuStats, Workgroups } from "./options.ts";
@@ -14,8 +15,7 @@ import { BufferPool, type BufferSlice, type PoolBuffer } from "./pool.ts";
 import { Profiler, type ProfileRow } from "./profiler.ts";
 import { Recorder, replayError } from "./recorder.ts";
 import type { Recording } from "./recording.ts";
-import { StagingBuffers, wholeWords, type Bytes } from "./staging.ts";
-import { MAP_MODE_READ } from "./usage.ts";
+import type { Bytes } from "./staging.ts";
 
 /**
  * A device with what every operator needs: pooled buffers, cached pipelines and bind groups, and one recorder.
@@ -29,10 +29,9 @@ export class Gpu {
   readonly #failures: Failures;
   readonly #pipelines: Pipelines;
   readonly #poison: boolean;
-  readonly #onWait: (() => () => void) | undefined;
   readonly #outbox: Outbox;
   readonly #commands: Commands;
-  readonly #staging: StagingBuffers;
+  readonly #traffic: HostTraffic;
   #recorder: Recorder | undefined;
 
   constructor(device: GPUDevice, info: GPUAdapterInfo, options: GpuOptions = {}) {
@@ -41,28 +40,19 @@ export class Gpu {
     rememberDevice(this.caps, this);
     this.info = readInfo(info);
     this.#poison = options.poison ?? false;
-    this.#onWait = options.onWait;
     this.#failures = new Failures(device);
-    this.#staging = new StagingBuffers(device);
+    this.#traffic = new HostTraffic(device, this.#failures, options.onWait);
     this.#pipelines = new Pipelines(device, this.caps, this.#failures, BATCH);
-    this.#outbox = new Outbox(device.queue, (error) => { this.#failures.report(error instanceof Error ? error : new Error(String(error))); });
+    this.#outbox = new Outbox(device.queue, (error) => { this.#failures.report(error); });
     this.#commands = new Commands(device, this.#failures, this.#pipelines, this.#outbox);
     this.pool = new BufferPool({ device, maxBufferBytes: this.caps.maxBufferBytes, watch: (verdict) => { this.#failures.watch(verdict); } });
   }
 
   get stats(): GpuStats {
-    const { created, liveBytes, peakBytes, heldBytes } = this.pool;
+    const { created: buffers, liveBytes, peakBytes, heldBytes } = this.pool;
+    const { bindGroupsCreated: bindGroups, compiled: pipelines } = this.#pipelines;
     const { dispatches, replays } = this.#commands;
-    const { submits } = this.#outbox;
-    return {
-      dispatches, submits, replays,
-      bindGroups: this.#pipelines.bindGroupsCreated,
-      pipelines: this.#pipelines.compiled,
-      buffers: created,
-      liveBytes,
-      peakBytes,
-      heldBytes,
-    };
+    return { dispatches, submits: this.#outbox.submits, replays, bindGroups, pipelines, buffers, liveBytes, peakBytes, heldBytes };
   }
 
   /** Whether `startProfile` was called and `stopProfile` not yet. */
@@ -71,9 +61,7 @@ export class Gpu {
   }
 
   /** Whether the caller stands inside `record`. */
-  get recording(): boolean {
-    return this.#recorder !== undefined;
-  }
+  get recording(): boolean { return this.#recorder !== undefined; }
 
   /** A buffer of at least `bytes`, with whatever its last user left in it (NaN when poisoned). */
   take(bytes: number): PoolBuffer {
@@ -179,11 +167,8 @@ export class Gpu {
     if (data.byteLength === 0) return;
     this.#recorder?.refuse(`${data.byteLength} bytes of the host's were written while recording; a replay would not write them again`, "upload them before record(), into memory that the work reads");
     this.flush();
-    if (!this.#outbox.held) this.#writeNow(to, data);
-    else {
-      const kept = data.slice(); // the caller may reuse it at once
-      this.#outbox.step(() => { this.#writeNow(to, kept); });
-    }
+    const kept = this.#outbox.held ? data.slice() : data; // the caller may reuse it at once
+    this.#outbox.step(() => { this.#traffic.write(to, kept); });
   }
 
   /**
@@ -199,11 +184,7 @@ export class Gpu {
   hostStep(step: HostStep): void {
     this.#recorder?.refuse("a step of the host's was asked for while recording; a replay would not run it", "run such work without recording it");
     this.flush();
-    this.#outbox.step(() => runHostStep(step, {
-      readNow: (from) => this.#readNow(from),
-      writeNow: (to, data) => { this.#writeNow(to, data); },
-      finished: () => this.#wait(this.device.queue.onSubmittedWorkDone()),
-    }));
+    this.#outbox.step(() => runHostStep(step, this.#traffic));
   }
 
   /**
@@ -213,11 +194,11 @@ export class Gpu {
    */
   async readBytes(from: BufferSlice): Promise<ArrayBuffer> {
     this.#recorder?.refuse("a read was asked for while recording; a replay would not read again", "return the tensor from the recorded work, and read it after each replay");
-    const { staging, bytes } = this.#stagingFor(from);
-    this.#commands.copy(from.buffer.buffer, from.offset, staging, 0, bytes);
+    const staging = this.#traffic.stagingFor(from);
+    this.#commands.copy(from.buffer.buffer, from.offset, staging, 0, wordsOf(from));
     this.flush();
     await this.#outbox.sent();
-    return this.#arrival(from, staging);
+    return this.#traffic.arrival(from, staging);
   }
 
   /** `readBytes` as a typed array. */
@@ -229,7 +210,7 @@ export class Gpu {
   async settled(): Promise<void> {
     this.flush();
     await this.#outbox.sent();
-    await this.#wait(this.device.queue.onSubmittedWorkDone());
+    await this.#traffic.finished();
     await this.#failures.settle();
   }
 
@@ -265,45 +246,5 @@ export class Gpu {
     this.#commands.close();
     this.#outbox.drop(this.#failures.close());
     this.device.destroy();
-  }
-
-  #writeNow(to: BufferSlice, data: Bytes): void {
-    this.#failures.check();
-    const { buffer, byteOffset, byteLength } = wholeWords(data);
-    this.device.queue.writeBuffer(to.buffer.buffer, to.offset, buffer, byteOffset, byteLength);
-  }
-
-  async #readNow(from: BufferSlice): Promise<ArrayBuffer> {
-    this.#failures.check();
-    const { staging, bytes } = this.#stagingFor(from);
-    const encoder = this.device.createCommandEncoder();
-    encoder.copyBufferToBuffer(from.buffer.buffer, from.offset, staging, 0, bytes);
-    this.device.queue.submit([encoder.finish()]);
-    return this.#arrival(from, staging);
-  }
-
-  #stagingFor({ size }: BufferSlice): { readonly staging: GPUBuffer; readonly bytes: number } {
-    const bytes = Math.ceil(size / 4) * 4;
-    return { staging: this.#staging.take(bytes), bytes };
-  }
-
-  /** The bytes that a copy to `staging`, which was sent, has brought from `from`. */
-  async #arrival({ size }: BufferSlice, staging: GPUBuffer): Promise<ArrayBuffer> {
-    const bytes = Math.ceil(size / 4) * 4;
-    await this.#wait(staging.mapAsync(MAP_MODE_READ, 0, bytes));
-    const copy = staging.getMappedRange(0, bytes).slice(0, size);
-    staging.unmap();
-    this.#staging.give(staging);
-    await this.#failures.settle();
-    return copy;
-  }
-
-  async #wait(work: Promise<undefined>): Promise<void> {
-    const done = this.#onWait?.();
-    try {
-      await this.#failures.unlessLost(work);
-    } finally {
-      done?.();
-    }
   }
 }

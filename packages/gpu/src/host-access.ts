@@ -1,4 +1,5 @@
 import { GpuError } from "./errors.ts";
+import type { HostTraffic } from "./host-traffic.ts";
 import type { BufferSlice } from "./pool.ts";
 import type { Bytes } from "./staging.ts";
 
@@ -20,14 +21,8 @@ export interface HostAccess {
 /** See `Gpu.hostStep`. */
 export type HostStep = (host: HostAccess) => void | Promise<void>;
 
-export interface HostDevice {
-  readNow(from: BufferSlice): Promise<ArrayBuffer>;
-  writeNow(to: BufferSlice, data: Bytes): void;
-  finished(): Promise<void>;
-}
-
 /** Runs `step` with access that ends with it: later, its reads and writes would be out of order. */
-export function runHostStep(step: HostStep, device: HostDevice): void | Promise<void> {
+export function runHostStep(step: HostStep, traffic: HostTraffic): void | Promise<void> {
   let over = false;
   const check = (what: string, device: number, host: number): void => {
     if (over) throw new GpuError("GPU_HOST_STEP", `a host step asked to ${what} after it had ended, when its place among the commands was past`, "start it before the step's promise resolves");
@@ -36,17 +31,17 @@ export function runHostStep(step: HostStep, device: HostDevice): void | Promise<
   const access: HostAccess = {
     read: (from, into) => {
       check("read", from.size, into.byteLength);
-      const done = device.readNow(from).then((bytes) => { new Uint8Array(into.buffer, into.byteOffset, into.byteLength).set(new Uint8Array(bytes)); });
+      const done = traffic.read(from).then((bytes) => { new Uint8Array(into.buffer, into.byteOffset, into.byteLength).set(new Uint8Array(bytes)); });
       done.catch(() => undefined); // whoever awaits it is told
       return done;
     },
     write: (to, data) => {
       check("write", to.size, data.byteLength);
-      device.writeNow(to, data);
+      traffic.write(to, data);
     },
     finished: () => {
       check("wait", 0, 0);
-      return device.finished();
+      return traffic.finished();
     },
   };
   const pending = step(access);
