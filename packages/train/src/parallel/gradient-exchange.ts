@@ -45,11 +45,6 @@ export class GradientExchange {
     this.#buckets.forEach(({ parts }, i) => { for (const { parameter } of parts) this.#bucketOf.set(parameters[parameter]!, i); });
   }
 
-  /** Buckets of an update. */
-  get buckets(): number {
-    return this.#buckets.length;
-  }
-
   /** Before the last backward pass of an update. */
   begin(): void {
     this.#flights = [];
