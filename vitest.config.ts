@@ -1,5 +1,6 @@
 import { playwright } from "@vitest/browser-playwright";
 import { existsSync, readdirSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { defineConfig, type ViteUserConfigExport } from "vitest/config";
 import { findChromium } from "./tooling/browser/chromium.ts";
 
@@ -47,6 +48,11 @@ const withTests = ["packages", "examples", "tooling"].flatMap((group) =>
 );
 
 const config: ViteUserConfigExport = defineConfig({
-  test: { projects: [...withTests.map(node), ...(chromium === undefined ? [] : [browser(chromium)])], passWithNoTests: true },
+  test: {
+    projects: [...withTests.map(node), ...(chromium === undefined ? [] : [browser(chromium)])],
+    // Vitest leaves a core to itself, and of two cores that is half: but it waits most of the time, and a test computes on one.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
+    passWithNoTests: true,
+  },
 });
 export default config;
