@@ -18,6 +18,7 @@ export interface MpiProgram {
 export const PROGRAMS: readonly MpiProgram[] = [
   { name: "laws", file: "packages/comm-mpi/test/programs/laws.ts", ranks: 4, lastLine: /^laws: \d\d+ ran on 4 ranks$/, laws: true, seconds: 60 },
   { name: "steps", file: "packages/comm-mpi/test/programs/steps.ts", ranks: 4, lastLine: /^steps: 40 done on 4 ranks$/, seconds: 30 },
+  { name: "ring", file: "examples/ring/main.ts", args: ["--seq", "203", "--heads", "2", "--kv-heads", "1", "--head-dim", "16", "--backward", "--check"], ranks: 4, lastLine: /: equal within 1e-5$/, seconds: 120 },
 ];
 
 /** What `ok` and `not ok` lines say. */
