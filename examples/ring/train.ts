@@ -5,6 +5,7 @@ import { localCommunicators } from "@polyhead/comm-local";
 import { mpiCommunicator, underLauncher } from "@polyhead/comm-mpi";
 import { createLab, isPolyheadError, PolyheadError, type Communicator } from "@polyhead/core";
 import { tied } from "@polyhead/embed-tied";
+import type { Gpu } from "@polyhead/gpu";
 import { openNodeGpu } from "@polyhead/gpu-node";
 import { decoder } from "@polyhead/model";
 import { interruption, readArguments, readNumber, runProgram } from "@polyhead/model/node";
@@ -33,6 +34,15 @@ export interface TrainOptions {
   /** This rank's process dies in the middle of this update: to see what becomes of the others. */
   readonly killRank: number;
   readonly killStep: number;
+}
+
+/** What a run needs of its program. */
+export interface Surroundings {
+  /** Hears lines of rank 0. */
+  readonly tell: (line: string) => void;
+  /** The device of a rank. Default: the machine's. */
+  readonly openGpu?: (rank: number) => Promise<Gpu>;
+  readonly signal?: AbortSignal;
 }
 
 /** What a run has come to. */
@@ -67,14 +77,14 @@ export function readTrainOptions(args: readonly string[]): TrainOptions {
 }
 
 /** One rank's whole life. All come to the same; rank 0 alone writes and tells. */
-export async function trainRank(world: Communicator, options: TrainOptions, tell: (line: string) => void, signal?: AbortSignal): Promise<TrainSummary> {
+export async function trainRank(world: Communicator, options: TrainOptions, { tell, signal, openGpu = openNamed }: Surroundings): Promise<TrainSummary> {
   const first = world.rank === 0;
   const ranks = await arrangeRanks(world, { sequenceRanks: options.sequenceRanks });
   const { sequence } = ranks;
   const vocabulary = CharVocabulary.of(TEXT);
   const { train, validation } = splitTokens(vocabulary.encode(TEXT));
   const kernel = ring({ communicator: sequence, layout: options.layout, scheme: options.scheme, length: CONTEXT });
-  const gpu = await openNodeGpu(first ? {} : { onNotice: () => undefined });
+  const gpu = await openGpu(world.rank);
   const model = createLab(mha, rope, rms, tied, kernel, decoder).model({
     layers: 2, width: 32, vocab: vocabulary.size, context: CONTEXT, feedForward: { use: "swiglu" },
     attention: { use: "mha", heads: 2 }, position: { use: "rope" }, norm: { use: "rms" }, embedding: { use: "tied", std: 0.1 },
@@ -114,6 +124,9 @@ export async function trainRank(world: Communicator, options: TrainOptions, tell
   return { ranks: world.size, sequenceRanks: sequence.size, from: from ?? step, step, loss, validation: evaluated };
 }
 
+/** One rank says which device it found. */
+const openNamed = (rank: number): Promise<Gpu> => openNodeGpu(rank === 0 ? {} : { onNotice: () => undefined });
+
 const lineOf = (record: TrainRecord): string => (record.kind === "step" ? `step ${record.step}: loss ${record.loss.toFixed(5)}, gradient ${record.gradNorm.toFixed(4)}` : `validation loss ${record.loss.toFixed(5)}`);
 
 /** The same batches; a process that is to die does so while its update runs, without a word, as by a power cut. */
@@ -125,13 +138,13 @@ const dying = (source: BatchSource, { rank }: Communicator, { killRank, killStep
 });
 
 /** Every rank of this process. A rank that fails tells the others, which then need not wait for it. Returns what rank 0 has to say, in its process. */
-export async function trainWorld(options: TrainOptions, tell: (line: string) => void, signal?: AbortSignal): Promise<TrainSummary | undefined> {
+export async function trainWorld(options: TrainOptions, surroundings: Surroundings): Promise<TrainSummary | undefined> {
   const worlds = underLauncher() ? [await mpiCommunicator()] : localCommunicators(options.ranks ?? 4);
   const [{ size }] = worlds as [Communicator];
   if (options.ranks !== undefined && options.ranks !== size) throw new PolyheadError("ARGUMENT_CLASH", `--ranks is ${options.ranks}, but the launcher has started ${size}`, "leave --ranks out under MPI: mpirun -n says how many there are");
   const summaries = await Promise.all(worlds.map(async (world) => {
     try {
-      return await trainRank(world, options, tell, signal);
+      return await trainRank(world, options, surroundings);
     } catch (error) {
       if (isPolyheadError(error) && error.code.startsWith("COMM_")) throw error; // the others know
       const message = error instanceof Error ? error.message : String(error);
@@ -145,6 +158,6 @@ export async function trainWorld(options: TrainOptions, tell: (line: string) => 
 }
 
 await runProgram(import.meta, async () => {
-  const summary = await trainWorld(readTrainOptions(process.argv.slice(2)), console.log, interruption());
+  const summary = await trainWorld(readTrainOptions(process.argv.slice(2)), { tell: console.log, signal: interruption() });
   if (summary !== undefined) console.log(JSON.stringify(summary));
 });

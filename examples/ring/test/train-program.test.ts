@@ -1,3 +1,4 @@
+import { openNodeGpu } from "@polyhead/gpu-node";
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,7 +8,7 @@ import { readTrainOptions, trainWorld } from "../train.ts";
 it("the training program saves, goes on with another number of ranks, and logs every update once", async () => {
   const out = mkdtempSync(join(tmpdir(), "polyhead-ring-"));
   const lines: string[] = [];
-  const run = (...args: string[]): ReturnType<typeof trainWorld> => trainWorld(readTrainOptions(["--out", out, "--save-every", "2", ...args]), (line) => { lines.push(line); });
+  const run = (...args: string[]): ReturnType<typeof trainWorld> => trainWorld(readTrainOptions(["--out", out, "--save-every", "2", ...args]), { tell: (line) => { lines.push(line); }, openGpu: () => openNodeGpu({ limits: "default", features: "none" }) });
   const whole = await run("--ranks", "2", "--sequence-ranks", "2", "--steps", "3");
   expect(whole).toMatchObject({ ranks: 2, sequenceRanks: 2, from: 0, step: 3 });
   const resumed = await run("--ranks", "1", "--steps", "4", "--resume");
