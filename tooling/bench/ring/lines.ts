@@ -32,7 +32,7 @@ const lineOf = ({ adapter }: RingBenchOptions, name: string, { contender, ms, of
   bench: "ring", case: name, contender, ms: sixDigits(ms), gflops: null, maxError: sixDigits(off), right, adapter, role: "ours", rank: null, leastMs: null, firstMs: null,
   ...(gigabytesPerSecond === undefined ? {} : { gigabytesPerSecond: sixDigits(gigabytesPerSecond) }),
   ...(right || reason === undefined ? {} : { reason }),
-  ...(Object.keys(facts).length === 0 ? {} : { facts }),
+  ...(Object.keys(facts).length === 0 ? {} : { facts: Object.fromEntries(Object.entries(facts).map(([fact, value]) => [fact, typeof value === "number" && !Number.isInteger(value) ? sixDigits(value) : value])) }),
 });
 
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!;
