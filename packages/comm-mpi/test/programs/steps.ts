@@ -52,5 +52,6 @@ try {
   print(line);
   process.exit(1);
 }
-await comm.close();
+await comm.barrier();
 if (rank === 0) print(`steps: ${STEPS} done on ${size} ranks`);
+await comm.close();
