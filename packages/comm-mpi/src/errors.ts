@@ -1,9 +1,6 @@
 import { PolyheadError } from "@polyhead/core";
 import { LIBRARY_VARIABLE } from "./search.ts";
 
-/** What can go wrong before there is a communicator. */
-export type MpiCode = "COMM_NO_MPI" | "COMM_LAUNCHER";
-
 export const INSTALL: string =
   "install one with `apt install openmpi-bin` (Debian, Ubuntu), `conda install -c conda-forge openmpi` (conda) or " +
   `\`module load openmpi\` (clusters), or name its library in ${LIBRARY_VARIABLE}`;
