@@ -20,7 +20,8 @@ it("plugins may come twice, by a preset and by hand", () => {
 
 it("research holds every plugin that a package exports", async () => {
   const held = new Set<unknown>(research);
-  const folders = readdirSync(new URL("../..", import.meta.url)).filter((name) => /^(attn|pos|norm|embed)-|^model$/.test(name));
+  // attn-ring has no plugin to hold: one is made for a communicator.
+  const folders = readdirSync(new URL("../..", import.meta.url)).filter((name) => /^(attn|pos|norm|embed)-|^model$/.test(name) && name !== "attn-ring");
   expect(folders.length).toBeGreaterThan(8);
   for (const folder of folders) {
     const exported = (await import(`@polyhead/${folder}`)) as Record<string, unknown>;
