@@ -19,7 +19,7 @@ export interface Poller {
 const EAGER_MS = 5;
 const PATIENT_MS = 1;
 /** How long an eager turn looks: the rest of a turn takes as long as a few looks, and large messages move by being looked at. */
-const BURST_MS = 0.03;
+const BURST_MS = 0.1;
 /** Glances in one turn of the event loop. */
 const GLANCES = 16;
 
