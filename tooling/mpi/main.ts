@@ -7,6 +7,7 @@ import { mpiLaunchers, type Launcher } from "@polyhead/comm-mpi";
 import { faults, mismatch } from "./faults.ts";
 import { lastLine, lawsIn, PROGRAMS, type MpiProgram } from "./programs.ts";
 import { runRanks, tail, type Judged } from "./run.ts";
+import { training } from "./training.ts";
 import { twoHosts } from "./two-hosts.ts";
 
 const { values } = parseArgs({ options: { json: { type: "string" }, only: { type: "string", default: "" } } });
@@ -33,6 +34,7 @@ async function under(launcher: Launcher, all: readonly Launcher[]): Promise<void
   const { family } = launcher;
   for (const program of PROGRAMS) for await (const judged of programs(launcher, program)) record(family, judged);
   for await (const judged of faults(launcher)) record(family, judged);
+  for await (const judged of training(launcher)) record(family, judged);
   if (all.length > 1) record(family, await mismatch(launcher));
   else console.log(`skipped ${family}: a library that is not the launcher's: there is but one MPI here`);
   const hosts = await twoHosts(launcher);
