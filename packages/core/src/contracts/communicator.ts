@@ -30,6 +30,7 @@ export interface Traffic {
   /** Bytes of `sendrecv`, messages to oneself included. */
   readonly sentBytes: number;
   readonly receivedBytes: number;
+  /** Sent by `sendrecv`; bytes and messages count when the exchange has ended. */
   readonly messages: number;
 }
 
