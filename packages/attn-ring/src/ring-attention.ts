@@ -20,8 +20,8 @@ export interface RingAttentionOptions {
 
 /**
  * Ring attention (Liu, Zaharia and Abbeel, 2023, arXiv:2310.01889): each rank holds the rows of some tokens; keys and values go
- * around while every rank computes, and log-sum-exps merge what it finds. Memory: six blocks of a rank's rows forward,
- * twelve backward, whatever the number of ranks.
+ * around while every rank computes, and log-sum-exps merge what it finds. Memory: eight blocks of a rank's rows forward,
+ * fourteen backward at the peak, whatever the number of ranks.
  *
  * Inputs and outputs are this rank's rows, in the order of its layout. Masks and score hooks see global positions.
  *
