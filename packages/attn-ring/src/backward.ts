@@ -1,7 +1,7 @@
 import type { Capture, KernelInputs } from "@polyhead/core";
 import { flashGradients, type RowResults, type Wanted } from "@polyhead/attn-flash/kernel";
 import { add, type Engine, type Tensor } from "@polyhead/tensor";
-import { blockBytes, blockSize, placeOf, readBlock, shapeOfBlock, writeBlock, type KeyValues } from "./blocks.ts";
+import { blockBytes, blockSize, emptyBlock, placeOf, readBlock, shapeOfBlock, writeBlock } from "./blocks.ts";
 import { meetingInputs, type RingCall } from "./call.ts";
 import { Circulation } from "./circulation.ts";
 import { Homecoming } from "./homecoming.ts";
@@ -67,11 +67,9 @@ export function ringBackward(call: RingCall, inputs: KernelInputs<Tensor>, resul
   for (let step = 0; step <= schedule.steps; step++) {
     const block = schedule.blockAt(step, rank);
     const keys = schedule.keysOf(block);
-    const rows = schedule.rowsOf(block);
     const pairs = schedule.pairs(rank, block);
     engine.scope(() => {
-      const sized = (dtype = shape.dtype): KeyValues => ({ k: engine.empty([shape.batch, shape.heads, rows, shape.d], dtype), v: engine.empty([shape.batch, shape.heads, rows, shape.dv], dtype) });
-      const held = step === 0 ? { k, v } : sized();
+      const held = step === 0 ? { k, v } : emptyBlock(engine, shape, schedule.rowsOf(block));
       if (step > 0) {
         const place = placeOf(held);
         engine.gpu.hostStep(async (host) => {

@@ -1,5 +1,5 @@
 import type { BufferSlice, HostAccess } from "@polyhead/gpu";
-import type { DType, Tensor } from "@polyhead/tensor";
+import type { DType, Engine, Tensor } from "@polyhead/tensor";
 
 /** Keys and values of some rows. */
 export interface KeyValues {
@@ -17,6 +17,9 @@ export interface BlockShape {
 }
 
 export const shapeOfBlock = ({ k: { shape: [batch = 0, heads = 0, , d = 0], dtype }, v: { shape: [, , , dv = 0] } }: KeyValues): BlockShape => ({ batch, heads, d, dv, dtype });
+
+/** Room for a block of `rows` rows. */
+export const emptyBlock = (engine: Engine, { batch, heads, d, dv, dtype }: BlockShape, rows: number): KeyValues => ({ k: engine.empty([batch, heads, rows, d], dtype), v: engine.empty([batch, heads, rows, dv], dtype) });
 
 /** Numbers of a block. */
 export const blockSize = ({ batch, heads, d, dv }: BlockShape, rows: number): number => batch * heads * rows * (d + dv);

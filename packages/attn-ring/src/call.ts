@@ -1,16 +1,13 @@
 import type { Communicator, KernelInputs } from "@polyhead/core";
 import type { Tensor } from "@polyhead/tensor";
-import { Coordinates } from "./coordinates.ts";
-import type { RingLayout } from "./layout.ts";
 import { limitsOf } from "./parts.ts";
 import type { RingObserver } from "./planning/timeline.ts";
-import { RingSchedule, type Pair } from "./schedule.ts";
+import type { Pair, RingSchedule } from "./schedule.ts";
 
 /** One attention over the ranks of a communicator. */
 export interface RingCall {
   readonly communicator: Communicator;
   readonly schedule: RingSchedule;
-  readonly coordinates: Coordinates;
   /** Global position of key 0, from which padding is counted. */
   readonly kvOffset: number;
   readonly observe: RingObserver | undefined;
@@ -22,11 +19,8 @@ export interface WholeLengths {
   readonly keys: number;
 }
 
-/** The coordinates of a layout, which remember what they rewrote. */
-export const coordinatesOf = (layout: RingLayout, ranks: number): Coordinates => new Coordinates(layout === "striped" ? ranks : 1);
-
 /** What a fused kernel is given for a run of queries and a run of keys, at their global places. */
-export function meetingInputs({ schedule, coordinates, kvOffset, communicator }: RingCall, inputs: KernelInputs<Tensor>, rows: Pick<KernelInputs<Tensor>, "q" | "k" | "v">, pair: Pair, block: number): KernelInputs<Tensor> {
+export function meetingInputs({ schedule, kvOffset, communicator }: RingCall, inputs: KernelInputs<Tensor>, rows: Pick<KernelInputs<Tensor>, "q" | "k" | "v">, pair: Pair, block: number): KernelInputs<Tensor> {
   const [q, k] = [schedule.queriesOf(communicator.rank)[pair.q]!, schedule.keysOf(block)[pair.k]!];
-  return { ...inputs, ...rows, ...limitsOf(inputs, k, kvOffset), ...coordinates.meet(inputs.mask, inputs.score, q, k) };
+  return { ...inputs, ...rows, ...limitsOf(inputs, k, kvOffset), ...schedule.coordinates.meet(inputs.mask, inputs.score, q, k) };
 }

@@ -1,7 +1,7 @@
 import type { KernelInputs } from "@polyhead/core";
 import { flashAttention } from "@polyhead/attn-flash/kernel";
 import type { Tensor } from "@polyhead/tensor";
-import { blockBytes, placeOf, readBlock, shapeOfBlock, writeBlock, type KeyValues } from "./blocks.ts";
+import { blockBytes, emptyBlock, placeOf, readBlock, shapeOfBlock, writeBlock } from "./blocks.ts";
 import { meetingInputs, type RingCall } from "./call.ts";
 import { Circulation } from "./circulation.ts";
 import { StepClock } from "./step-clock.ts";
@@ -32,7 +32,7 @@ export function ringForward(call: RingCall, inputs: KernelInputs<Tensor>): Parti
     const block = schedule.blockAt(step, rank);
     engine.scope(() => {
       const pairs = schedule.pairs(rank, block);
-      const held: KeyValues = step === 0 ? { k, v } : { k: engine.empty([shape.batch, shape.heads, schedule.rowsOf(block), shape.d], shape.dtype), v: engine.empty([shape.batch, shape.heads, schedule.rowsOf(block), shape.dv], shape.dtype) };
+      const held = step === 0 ? { k, v } : emptyBlock(engine, shape, schedule.rowsOf(block));
       if (step > 0) {
         const place = placeOf(held);
         engine.gpu.hostStep(async (host) => {

@@ -1,18 +1,28 @@
-import type { KernelInputs, KernelOutputs } from "@polyhead/core";
-import { flashAttention, flashGradients, learnedTensors } from "@polyhead/attn-flash/kernel";
+import type { Communicator, KernelInputs, KernelOutputs } from "@polyhead/core";
+import { cutHead, flashAttention, flashGradients, learnedTensors } from "@polyhead/attn-flash/kernel";
 import { linkMany, type Tensor } from "@polyhead/tensor";
 import { AllToAll } from "./all-to-all.ts";
+import type { WholeLengths } from "./call.ts";
+import type { Coordinates } from "./coordinates.ts";
+import type { RingLayout } from "./layout.ts";
 import { offsetsOf, onWire } from "./operands.ts";
-import type { RingAttentionOptions } from "./ring-attention.ts";
+
+export interface HeadsAttentionOptions {
+  readonly communicator: Communicator;
+  readonly layout: RingLayout;
+  readonly lengths: WholeLengths;
+  /** Of some heads. */
+  readonly coordinates: Coordinates;
+}
 
 /**
  * Attention by heads (Jacobs et al., 2023, arXiv:2309.14509, "DeepSpeed Ulysses"): an all-to-all trades rows of all heads for all
  * rows of some heads, each rank computes its heads as one device would, and another all-to-all brings the outputs home.
  * Backward trades the same way. Memory grows with the whole sequence, though for a part of the heads.
  *
- * @throws PolyheadError as {@link ringAttention}.
+ * @throws PolyheadError as `ringAttention`.
  */
-export function headsAttention(inputs: KernelInputs<Tensor>, { communicator, layout, lengths, coordinates }: RingAttentionOptions): KernelOutputs<Tensor> {
+export function headsAttention(inputs: KernelInputs<Tensor>, { communicator, layout, lengths, coordinates }: HeadsAttentionOptions): KernelOutputs<Tensor> {
   const { engine } = inputs.q;
   const { qOffset, kvOffset } = offsetsOf(inputs);
   const heads = inputs.q.shape[1]! / communicator.size;
@@ -44,9 +54,9 @@ export function headsAttention(inputs: KernelInputs<Tensor>, { communicator, lay
         const g = queries.gather(dO ?? engine.zeros([...ready.q.shape.slice(0, 3), ready.v.shape[3]!]));
         const gLse = queries.gather((dLse ?? engine.zeros(inputs.q.shape.slice(0, 3))).reshape([...inputs.q.shape.slice(0, 3), 1]));
         const found = flashGradients(here({ q: q!, k: k!, v: v! }), { o: o!, lse: lse!, dO: g, dLse: gLse.reshape(gLse.shape.slice(0, 3)) }, wanted);
-        return [queries.scatter(found.dq!), keys.scatter(found.dk!), keys.scatter(found.dv!), ...captures.map((capture) => found.learned.get(capture)?.reshape(learned.get(capture)!.shape))];
+        return [queries.scatter(found.dq!), keys.scatter(found.dk!), keys.scatter(found.dv!), ...captures.map((capture) => found.learned.get(capture))];
       },
     });
-    return { o: ready.cut(home.o), lse: home.lse };
+    return { o: cutHead(home.o, inputs.v.shape[3]!), lse: home.lse };
   });
 }

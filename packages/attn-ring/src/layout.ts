@@ -19,6 +19,12 @@ export interface Piece {
 
 export const LAYOUTS: readonly RingLayout[] = ["contiguous", "zigzag", "striped"];
 
+/** @throws PolyheadError `RING_LAYOUT` for a name that is none. */
+export function checkLayout(layout: RingLayout): RingLayout {
+  if (LAYOUTS.includes(layout)) return layout;
+  throw new PolyheadError("RING_LAYOUT", `layout is ${JSON.stringify(layout)}`, `one of ${LAYOUTS.map((name) => `'${name}'`).join(", ")}`);
+}
+
 /** Part i of n as even parts as there are. */
 function part(i: number, n: number, length: number): Piece {
   const start = Math.floor((i * length) / n);
@@ -32,15 +38,13 @@ function part(i: number, n: number, length: number): Piece {
  */
 export function piecesOf(layout: RingLayout, rank: number, ranks: number, length: number): Piece[] {
   if (!(Number.isSafeInteger(length) && length >= ranks)) throw new PolyheadError("RING_LENGTH", `a sequence of ${length} over ${ranks} ranks; expected a token for each rank at least`, "use fewer ranks, or a longer sequence");
-  switch (layout) {
+  switch (checkLayout(layout)) {
     case "contiguous":
       return [part(rank, ranks, length)];
     case "zigzag":
       return [part(rank, 2 * ranks, length), part(2 * ranks - 1 - rank, 2 * ranks, length)].filter((piece) => piece.length > 0);
     case "striped":
       return [{ start: rank, stride: ranks, length: Math.ceil((length - rank) / ranks) }];
-    default:
-      throw new PolyheadError("RING_LAYOUT", `layout is ${JSON.stringify(layout)}`, `one of ${LAYOUTS.map((name) => `'${name}'`).join(", ")}`);
   }
 }
 

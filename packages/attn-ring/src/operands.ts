@@ -3,19 +3,10 @@ import { readable } from "@polyhead/attn-flash/kernel";
 import { numberOf } from "@polyhead/gpu";
 import type { Tensor } from "@polyhead/tensor";
 
-export interface OnWire {
-  readonly q: Tensor;
-  readonly k: Tensor;
-  readonly v: Tensor;
-  /** The columns of an output that are not padding. */
-  cut(o: Tensor): Tensor;
-}
-
 /** q, k and v as they are computed with and sent: heads in fours, k and v of one dtype and contiguous. Differentiable. */
-export function onWire(inputs: KernelInputs<Tensor>): OnWire {
+export function onWire(inputs: KernelInputs<Tensor>): Pick<KernelInputs<Tensor>, "q" | "k" | "v"> {
   const { q, k, v } = readable(inputs);
-  const size = inputs.v.shape[3]!;
-  return { q, k: k.contiguous(), v: v.contiguous(), cut: (o) => (o.shape[3] === size ? o : o.narrow(3, 0, size)) };
+  return { q, k: k.contiguous(), v: v.contiguous() };
 }
 
 /** @throws PolyheadError `ATTN_HOOK`, `ATTN_CACHE_KIND`, `ATTN_BIAS`, `ATTN_DROPOUT` for what does not work over several ranks. */

@@ -1,12 +1,13 @@
 import { defineKernelPlugin, PolyheadError, type Communicator, type KernelInputs, type KernelPlugin, type LoweredProblem } from "@polyhead/core";
 import { flashAttention } from "@polyhead/attn-flash/kernel";
 import type { Tensor } from "@polyhead/tensor";
-import { coordinatesOf, type WholeLengths } from "./call.ts";
+import type { WholeLengths } from "./call.ts";
 import { Coordinates } from "./coordinates.ts";
 import { headsAttention } from "./heads-attention.ts";
-import { LAYOUTS, type RingLayout } from "./layout.ts";
+import { checkLayout, type RingLayout } from "./layout.ts";
 import type { RingObserver } from "./planning/timeline.ts";
 import { ringAttention } from "./ring-attention.ts";
+import { Schedules } from "./schedule.ts";
 
 /**
  * How ranks get what they do not hold.
@@ -41,9 +42,10 @@ export interface RingOptions {
 export function ring(options: RingOptions): KernelPlugin<"ring", Tensor> {
   const { communicator, layout = "zigzag", scheme = "ring", observe } = options;
   const { size } = communicator;
-  if (!LAYOUTS.includes(layout)) throw new PolyheadError("RING_LAYOUT", `layout is ${JSON.stringify(layout)}`, `one of ${LAYOUTS.join(", ")}`);
+  checkLayout(layout);
   if (!SCHEMES.includes(scheme)) throw new PolyheadError("RING_SCHEME", `scheme is ${JSON.stringify(scheme)}`, `one of ${SCHEMES.join(", ")}`);
-  const coordinates = scheme === "ring" ? coordinatesOf(layout, size) : new Coordinates(1, "some");
+  const schedules = new Schedules({ layout, ranks: size });
+  const coordinates = new Coordinates(1, "some");
   return defineKernelPlugin({
     name: "ring",
     // Whoever makes a ring wants it.
@@ -56,7 +58,7 @@ export function ring(options: RingOptions): KernelPlugin<"ring", Tensor> {
     run: (inputs) => {
       if (size === 1) return flashAttention(inputs);
       const lengths = wholeLengths(options, inputs);
-      return scheme === "ring" ? ringAttention(inputs, { communicator, layout, lengths, coordinates, observe }) : headsAttention(inputs, { communicator, layout, lengths, coordinates });
+      return scheme === "ring" ? ringAttention(inputs, { communicator, layout, lengths, schedules, observe }) : headsAttention(inputs, { communicator, layout, lengths, coordinates });
     },
   });
 }

@@ -1,20 +1,19 @@
 import { PolyheadError, type Communicator, type KernelInputs, type KernelOutputs } from "@polyhead/core";
-import { learnedTensors } from "@polyhead/attn-flash/kernel";
+import { cutHead, learnedTensors } from "@polyhead/attn-flash/kernel";
 import { linkMany, type Tensor } from "@polyhead/tensor";
 import { ringBackward } from "./backward.ts";
 import type { RingCall, WholeLengths } from "./call.ts";
-import type { Coordinates } from "./coordinates.ts";
 import { ringForward } from "./forward.ts";
 import { lengthOf, type RingLayout } from "./layout.ts";
 import { offsetsOf, onWire } from "./operands.ts";
 import type { RingObserver } from "./planning/timeline.ts";
-import { RingSchedule } from "./schedule.ts";
+import type { Schedules } from "./schedule.ts";
 
 export interface RingAttentionOptions {
   readonly communicator: Communicator;
   readonly layout: RingLayout;
   readonly lengths: WholeLengths;
-  readonly coordinates: Coordinates;
+  readonly schedules: Schedules;
   readonly observe?: RingObserver | undefined;
 }
 
@@ -27,15 +26,15 @@ export interface RingAttentionOptions {
  *
  * @throws PolyheadError `ATTN_SHAPE` where rows are not those of the layout, `ATTN_HOOK`, `ATTN_TABLE`; at the next read, the communicator's.
  */
-export function ringAttention(inputs: KernelInputs<Tensor>, { communicator, layout, lengths, coordinates, observe }: RingAttentionOptions): KernelOutputs<Tensor> {
+export function ringAttention(inputs: KernelInputs<Tensor>, { communicator, layout, lengths, schedules, observe }: RingAttentionOptions): KernelOutputs<Tensor> {
   const { engine, shape: [batch = 0, heads = 0, rows] } = inputs.q;
   const { qOffset, kvOffset } = offsetsOf(inputs);
-  const schedule = new RingSchedule({ layout, ranks: communicator.size, mask: inputs.mask, batch, heads, queries: lengths.queries, keys: lengths.keys, qOffset, kvOffset });
+  const schedule = schedules.of({ mask: inputs.mask, batch, heads, queries: lengths.queries, keys: lengths.keys, qOffset, kvOffset });
   const expected = [lengthOf(schedule.queriesOf(communicator.rank)), schedule.rowsOf(communicator.rank)];
   if (rows !== expected[0] || inputs.k.shape[2] !== expected[1]) {
     throw new PolyheadError("ATTN_SHAPE", `rank ${communicator.rank} of ${communicator.size} was given ${rows} queries and ${inputs.k.shape[2]} keys; layout '${layout}' of ${lengths.queries} and ${lengths.keys} gives it ${expected.join(" and ")}`, "cut the sequence with piecesOf(), and say how long the whole is: ring({ length })");
   }
-  const call: RingCall = { communicator, schedule, coordinates, kvOffset, observe };
+  const call: RingCall = { communicator, schedule, kvOffset, observe };
   return engine.scope(() => {
     const ready = onWire(inputs);
     const { o, lse } = engine.noGrad(() => engine.scope(() => ringForward(call, { ...inputs, ...ready })));
@@ -47,9 +46,9 @@ export function ringAttention(inputs: KernelInputs<Tensor>, { communicator, layo
       saves: [ready.q, ready.k, ready.v, o, lse],
       backward: ([dO, dLse], [q, k, v, o, lse]) => {
         const found = ringBackward(call, { ...inputs, q: q!, k: k!, v: v! }, { o: o!, lse: lse!, dO, dLse }, [...learned.values()].some((x) => x.requiresGrad));
-        return [found.dq, found.dk, found.dv, ...captures.map((capture) => found.learned.get(capture)?.reshape(learned.get(capture)!.shape))];
+        return [found.dq, found.dk, found.dv, ...captures.map((capture) => found.learned.get(capture))];
       },
     });
-    return { o: ready.cut(o), lse };
+    return { o: cutHead(o, inputs.v.shape[3]!), lse };
   });
 }

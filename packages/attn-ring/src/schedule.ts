@@ -31,19 +31,20 @@ export interface Pair {
  */
 export class RingSchedule {
   readonly ranks: number;
+  /** Remembers what was rewritten of masks and hooks. */
+  readonly coordinates: Coordinates;
   readonly #problem: ScheduleProblem;
-  readonly #coordinates: Coordinates;
   readonly #queries: readonly (readonly Piece[])[];
   readonly #keys: readonly (readonly Piece[])[];
   readonly #pairs = new Map<number, readonly Pair[]>();
   readonly #travels = new Map<number, Travel>();
 
-  constructor(problem: ScheduleProblem) {
+  constructor(problem: ScheduleProblem, coordinates: Coordinates = coordinatesOf(problem)) {
     const { layout, ranks, queries, keys, qOffset, kvOffset } = problem;
     const at = (length: number, offset: number): Piece[][] => Array.from({ length: ranks }, (_, rank) => piecesOf(layout, rank, ranks, length).map((piece) => ({ ...piece, start: piece.start + offset })));
     this.ranks = ranks;
     this.#problem = problem;
-    this.#coordinates = new Coordinates(layout === "striped" ? ranks : 1);
+    this.coordinates = coordinates;
     this.#queries = at(queries, qOffset);
     this.#keys = at(keys, kvOffset);
   }
@@ -96,9 +97,34 @@ export class RingSchedule {
 
   #mayMeet(q: Piece, k: Piece): boolean {
     const { mask, batch, heads } = this.#problem;
-    const { mask: local, qOffset, kvOffset } = this.#coordinates.meet(mask, [], q, k);
+    const { mask: local, qOffset, kvOffset } = this.coordinates.meet(mask, [], q, k);
     const [truth] = intervalEvaluator(toProgram(local))({ b: [0, batch - 1], h: [0, heads - 1], q: [qOffset, qOffset + q.length - 1], kv: [kvOffset, kvOffset + k.length - 1] });
     return truth === undefined || truthOf(truth) !== false;
+  }
+}
+
+const coordinatesOf = ({ layout, ranks }: Pick<ScheduleProblem, "layout" | "ranks">): Coordinates => new Coordinates(layout === "striped" ? ranks : 1);
+
+/** The schedules of one ring: the last of each mask is kept, since every layer and step asks for the same. */
+export class Schedules {
+  readonly #ring: Pick<ScheduleProblem, "layout" | "ranks">;
+  readonly #coordinates: Coordinates;
+  readonly #known = new WeakMap<Mask, { readonly key: string; readonly schedule: RingSchedule }>();
+
+  constructor(ring: Pick<ScheduleProblem, "layout" | "ranks">) {
+    this.#ring = ring;
+    this.#coordinates = coordinatesOf(ring);
+  }
+
+  of(problem: Omit<ScheduleProblem, "layout" | "ranks">): RingSchedule {
+    const { mask, batch, heads, queries, keys, qOffset, kvOffset } = problem;
+    // What a mask reads may be set anew.
+    const key = [batch, heads, queries, keys, qOffset, kvOffset, ...toProgram(mask).captures.map(({ version }) => version)].join();
+    const known = this.#known.get(mask);
+    if (known?.key === key) return known.schedule;
+    const schedule = new RingSchedule({ ...this.#ring, ...problem }, this.#coordinates);
+    this.#known.set(mask, { key, schedule });
+    return schedule;
   }
 }
 
