@@ -1,6 +1,6 @@
 import {
   abortedError, allEnded, argumentError, closedError, describeWaiting, type Communicator, type Exchange, keptTransfer, lengthError, MAX_TAG,
-  type MessageData, type Operations, type ReducibleData, type Reduction, type Traffic, type Transfer, type Waiting,
+  type MessageData, type Operations, ranksOfColor, type ReducibleData, type Reduction, splitChoice, type Traffic, type Transfer, type Waiting,
 } from "@polyhead/core";
 import type { Arrivals } from "./arrivals.ts";
 import { createCollectives, type Collectives, type CollectiveCall } from "./collectives.ts";
@@ -102,15 +102,10 @@ export class MpiCommunicator implements Communicator {
     }
     const { mpi, rank } = this.#world;
     const { address, call, handles } = mpi;
-    // Everybody fills in their own, and zeros elsewhere.
-    const choices = new Float64Array(2 * this.size);
-    choices.set([color, key], 2 * this.rank);
+    const choices = splitChoice(this.size, this.rank, color, key);
     await this.#collectives.run({ what: "split", root: 0, bytes: choices.byteLength }, choices, (request) =>
       call.Iallreduce(mpi.abi.inPlace, address(choices), choices.length, handles.DOUBLE, handles.SUM, this.#group.data, request));
-    const keyOf = (one: number): number => choices[2 * one + 1]!;
-    const ranks = Array.from({ length: this.size }, (_, one) => one).filter((one) => choices[2 * one] === color);
-    ranks.sort((a, b) => keyOf(a) - keyOf(b) || a - b);
-    const members = ranks.map((one) => this.#group.members[one]!);
+    const members = ranksOfColor(choices, color).map((one) => this.#group.members[one]!);
     // Blocks, but every rank is on its way here by now.
     const group = part(mpi, this.#group, color, key, members, members.indexOf(rank), (code) => this.#mustReturn(code));
     return new MpiCommunicator(this.#world, group, false);

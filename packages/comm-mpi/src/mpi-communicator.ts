@@ -1,5 +1,5 @@
 import { isMainThread } from "node:worker_threads";
-import { argumentError, type Communicator, type CommunicatorOptions, createOperations } from "@polyhead/core";
+import { argumentError, checkTimeLimit, type Communicator, type CommunicatorOptions, createOperations } from "@polyhead/core";
 import { createArrivals } from "./arrivals.ts";
 import { MpiCommunicator, type World } from "./communicator.ts";
 import { endedError } from "./errors.ts";
@@ -18,9 +18,7 @@ const GONE = "this process ended before it could say why: it crashed, memory ran
 
 /** What `MPI_Init` allows once in a process, from the thread that makes every other call. */
 function mustBeFirst(timeoutMs: number | undefined): void {
-  if (timeoutMs !== undefined && !(timeoutMs > 0 && timeoutMs < 2 ** 31)) {
-    throw argumentError(0, `timeoutMs ${timeoutMs}`, "use milliseconds, more than 0 and less than 2³¹");
-  }
+  checkTimeLimit(0, timeoutMs);
   if (!isMainThread) throw argumentError(0, "mpiCommunicator() in a worker thread", "call it in the main thread, and hand the workers what they need");
   if (opened) throw argumentError(0, "a second mpiCommunicator() in this process", "keep the first one, and use split(0) for one with tags of its own");
   opened = true;

@@ -4,7 +4,9 @@ import { abortedError, argumentError, closedError, lengthError, type Waiting } f
 import type { Link } from "./link.ts";
 import { createOperations, type Operations } from "./operations.ts";
 import { createPairing, type Pairing } from "./pairing.ts";
+import { ranksOfColor, splitChoice } from "./split-ranks.ts";
 import { allEnded, bytesOf, keptTransfer } from "./transfer.ts";
+import { checkTimeLimit } from "./watchdog.ts";
 
 export const MAX_TAG = 16_383;
 
@@ -85,14 +87,9 @@ class LinkCommunicator implements Communicator {
       if (!isCount(value)) throw argumentError(this.rank, `split with ${name} ${value}`, "use a whole number that is not negative");
     }
     const context = `${this.#context}.${this.#splits++}`;
-    // Everybody fills in their own, and zeros elsewhere.
-    const choices = new Float64Array(2 * this.size);
-    choices.set([color, key], 2 * this.rank);
+    const choices = splitChoice(this.size, this.rank, color, key);
     await this.#together("split", (round) => collectives.allReduce(round, choices, "sum"));
-    const keyOf = (rank: number): number => choices[2 * rank + 1]!;
-    const ranks = Array.from(this.#members.keys()).filter((rank) => choices[2 * rank] === color);
-    ranks.sort((a, b) => keyOf(a) - keyOf(b) || a - b);
-    return new LinkCommunicator(this.#world, ranks.map((rank) => this.#members[rank]!), context);
+    return new LinkCommunicator(this.#world, ranksOfColor(choices, color).map((rank) => this.#members[rank]!), context);
   }
 
   abort(reason: string): void {
@@ -190,9 +187,7 @@ class LinkCommunicator implements Communicator {
  * @throws PolyheadError `COMM_ARGUMENT` for a time limit that is none.
  */
 export function communicatorOver(link: Link, { timeoutMs }: CommunicatorOptions = {}): Communicator {
-  if (timeoutMs !== undefined && !(timeoutMs > 0 && timeoutMs < 2 ** 31)) {
-    throw argumentError(link.rank, `timeoutMs ${timeoutMs}`, "use milliseconds, more than 0 and less than 2³¹");
-  }
+  checkTimeLimit(link.rank, timeoutMs);
   const operations = createOperations({
     rank: link.rank,
     timeoutMs,

@@ -1,5 +1,5 @@
 import { type PolyheadError } from "../errors.ts";
-import { timeoutError, type Waiting } from "./errors.ts";
+import { argumentError, timeoutError, type Waiting } from "./errors.ts";
 
 export interface WatchdogOptions {
   readonly rank: number;
@@ -17,6 +17,11 @@ export interface Watchdog {
 }
 
 export const DEFAULT_TIMEOUT_MS = 60_000;
+
+/** @throws PolyheadError `COMM_ARGUMENT` for a time limit that is none. */
+export function checkTimeLimit(rank: number, timeoutMs: number | undefined): void {
+  if (timeoutMs !== undefined && !(timeoutMs > 0 && timeoutMs < 2 ** 31)) throw argumentError(rank, `timeoutMs ${timeoutMs}`, "use milliseconds, more than 0 and less than 2³¹");
+}
 
 /** Milliseconds between two looks: an eighth of the limit, at most a second. */
 const intervalOf = (timeoutMs: number): number => Math.min(1000, Math.max(1, timeoutMs / 8));
